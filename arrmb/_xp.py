@@ -1,0 +1,215 @@
+"""The seam to the array backends: namespaces, and the few helpers that every rule uses.
+
+Everything else in arrmb is written against the Python Array API standard, so whatever is specific to one backend
+(NumPy, CuPy, PyTorch, array-api-strict) is in this file.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+
+_NAMESPACES: dict = {}
+_COMPLEX: dict = {}
+
+
+def namespace(*arrays):
+    """The Array API namespace of ``arrays``: that of a traced array if there is one among them.
+
+    Parameters
+    ----------
+    *arrays : array or Python scalar
+        Arrays of one backend, raw or traced, in any order. Python scalars are ignored.
+
+    Raises
+    ------
+    TypeError
+        If there is no array, or if the arrays belong to different backends.
+    """
+    found = None
+    for x in arrays:
+        xp = _NAMESPACES.get(type(x)) or _find_namespace(x)
+        if xp is None or xp is found:
+            continue
+        if found is None:
+            found = xp
+        elif raw_namespace(xp) is not raw_namespace(found):
+            raise TypeError(
+                f"arrays of different backends: {raw_namespace(found).__name__} and {raw_namespace(xp).__name__}; "
+                "convert them to one backend first"
+            )
+        elif raw_namespace(found) is found:  # the raw namespace gives way to the traced one
+            found = xp
+    if found is None:
+        names = ", ".join(type(x).__name__ for x in arrays)
+        raise TypeError(f"expected an array (NumPy, CuPy, PyTorch, ...), got {names}")
+    return found
+
+
+def _find_namespace(x):
+    if isinstance(x, (bool, int, float, complex)) and not hasattr(x, "dtype") or x is None:
+        return None
+    if is_traced(x):  # its namespace depends on what it holds
+        return x.__array_namespace__()
+    import array_api_compat
+
+    try:
+        xp = array_api_compat.array_namespace(x)
+    except TypeError:
+        raise TypeError(
+            f"expected an array (NumPy, CuPy, PyTorch, ...), got {type(x).__name__}"
+        ) from None
+    _NAMESPACES[type(x)] = xp
+    return xp
+
+
+def raw_namespace(xp):
+    """The backend's own namespace below a traced one."""
+    return getattr(xp, "raw", xp)
+
+
+def is_array(x) -> bool:
+    """Whether ``x`` is a raw (untraced) array of a known backend."""
+    if type(x) in _NAMESPACES:
+        return True
+    import array_api_compat
+
+    return not is_traced(x) and array_api_compat.is_array_api_obj(x)
+
+
+def is_traced(x) -> bool:
+    """Whether ``x`` is a traced array."""
+    return getattr(x, "is_traced_by_arrmb", False)
+
+
+def device(x):
+    """The device that holds ``x``."""
+    import array_api_compat
+
+    return array_api_compat.device(raw(x))
+
+
+def raw(x):
+    """The backend's array below all traces."""
+    while is_traced(x):
+        x = x.value
+    return x
+
+
+# ---------------------------------------------------------------------------------------------------- dtypes
+
+
+def is_complex(x) -> bool:
+    """Whether ``x`` (array or Python scalar) is complex."""
+    try:
+        return _COMPLEX[type(x), x.dtype]
+    except KeyError:
+        result = bool(raw_namespace(namespace(x)).isdtype(x.dtype, "complex floating"))
+        if not is_traced(x):  # a traced array may hold any backend's dtype
+            _COMPLEX[type(x), x.dtype] = result
+        return result
+    except AttributeError:
+        return isinstance(x, complex)
+
+
+def is_inexact(x) -> bool:
+    """Whether the array ``x`` is of a real or complex floating-point dtype."""
+    xp = raw_namespace(namespace(x))
+    return bool(xp.isdtype(x.dtype, ("real floating", "complex floating")))
+
+
+def eps(x) -> float:
+    """Machine epsilon of the dtype of ``x``, as a Python float."""
+    return float(raw_namespace(namespace(x)).finfo(x.dtype).eps)
+
+
+# ------------------------------------------------------------------------------------------- small matrix helpers
+
+
+def conj(x):
+    """Complex conjugate; a real array or scalar is returned as it is."""
+    if not is_complex(x):
+        return x
+    return x.conjugate() if isinstance(x, complex) else namespace(x).conj(x)
+
+
+def real(x):
+    """Real part; a real array is returned as it is."""
+    return namespace(x).real(x) if is_complex(x) else x
+
+
+def H(x):
+    """Conjugate transpose of the last two axes."""
+    return conj(namespace(x).matrix_transpose(x))
+
+
+def sym(x):
+    """Hermitian part, (X + X^H) / 2."""
+    return 0.5 * (x + H(x))
+
+
+def eye_like(x):
+    """The identity matrix with the last dimension, dtype and device of ``x``."""
+    return namespace(x).eye(x.shape[-1], dtype=x.dtype, device=device(x))
+
+
+def diag_part(x):
+    """Main diagonal of the last two axes, as a vector."""
+    return namespace(x).linalg.diagonal(x)
+
+
+def embed_diag(v):
+    """Diagonal matrices that have the vectors ``v`` (..., n) on their diagonals."""
+    return v[..., None] * eye_like(v)
+
+
+# ------------------------------------------------------------------- shapes: what broadcasting did, undone or done
+
+
+def sum_to(x, shape, dtype):
+    """The cotangent ``x`` of a broadcast and promoted operand, in the operand's own shape and dtype."""
+    xp = namespace(x)
+    if x.shape != shape:
+        lead = len(x.shape) - len(shape)
+        axes = tuple(range(lead)) + tuple(
+            lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1
+        )
+        if axes:
+            x = xp.sum(x, axis=axes, keepdims=True)
+        x = xp.reshape(x, shape)
+    if x.dtype != dtype:
+        if is_complex(x) and not xp.isdtype(dtype, "complex floating"):
+            x = xp.real(x)
+        x = xp.astype(x, dtype)
+    return x
+
+
+def broadcast_like(dy, y):
+    """The tangent ``dy`` in the shape and dtype of the value ``y`` that it belongs to."""
+    xp = namespace(dy)
+    if dy.shape != y.shape:
+        dy = xp.broadcast_to(dy, y.shape)
+    return dy if dy.dtype == y.dtype else xp.astype(dy, y.dtype)
+
+
+def scatter_rows(values, indices, n):
+    """Sum of the rows ``values`` (k, ...) at the positions ``indices`` (k,) of an array (n, ...). Raw arrays only."""
+    xp = namespace(values)
+    shape = (n, *values.shape[1:])
+    backend = xp.__name__.rpartition(".")[2]
+    if backend in ("numpy", "cupy"):
+        out = xp.zeros(shape, dtype=values.dtype, device=device(values))
+        sys.modules[backend].add.at(out, indices, values)
+        return out
+    if backend == "torch":
+        out = xp.zeros(shape, dtype=values.dtype, device=device(values))
+        return out.index_add_(0, indices, values)
+    # The standard has no scatter: one-hot rows times the values. Slow, and right on any backend.
+    onehot = xp.arange(n, device=device(values))[:, None] == indices[None, :]
+    rows = xp.reshape(values, (indices.shape[0], math.prod(shape[1:])))
+    return xp.reshape(xp.astype(onehot, values.dtype) @ rows, shape)
+
+
+def raw_key(key):
+    """An indexing key with its traced constants replaced by the arrays that they hold."""
+    return tuple([raw(k) for k in key]) if isinstance(key, tuple) else raw(key)

@@ -1,0 +1,116 @@
+"""Elementwise functions of one array, Y = f(X).
+
+    dY = f'(X) ∘ dX                  <Ybar, f'(X) ∘ dX> = <conj(f'(X)) ∘ Ybar, dX>
+
+The table below gives f'(x), from x and y = f(x). Where f is not holomorphic (abs, real, imag, conj), the rules are the
+real-linear maps written out.
+
+Domain: where f is differentiable. At the kink of abs the derivative is taken as 0. Any order, any shape, real and,
+where the namespace has it, complex.
+"""
+
+from .._xp import conj, is_complex, namespace
+from ..tape.core import Op
+
+
+def elementwise(name, derivative):
+    """An op for the namespace's function ``name``, given ``derivative(x, y)``."""
+
+    def forward(x):
+        y = getattr(namespace(x), name)(x)
+        return y, (x, y)
+
+    def variation(saved, dx):
+        return derivative(*saved) * dx
+
+    def adjoint(saved, ybar):
+        return conj(derivative(*saved)) * ybar
+
+    return Op(name, forward, variation, adjoint)
+
+
+def _f(name):
+    return lambda x: getattr(namespace(x), name)(x)
+
+
+_sqrt, _sin, _cos, _sinh, _cosh, _exp = map(_f, ("sqrt", "sin", "cos", "sinh", "cosh", "exp"))
+
+exp = elementwise("exp", lambda x, y: y)
+expm1 = elementwise("expm1", lambda x, y: _exp(x))  # not y + 1, which has lost the small values
+log = elementwise("log", lambda x, y: 1.0 / x)
+log1p = elementwise("log1p", lambda x, y: 1.0 / (1.0 + x))
+log2 = elementwise("log2", lambda x, y: 1.4426950408889634 / x)  # 1 / ln 2
+log10 = elementwise("log10", lambda x, y: 0.4342944819032518 / x)  # 1 / ln 10
+sqrt = elementwise("sqrt", lambda x, y: 0.5 / y)
+square = elementwise("square", lambda x, y: 2.0 * x)
+reciprocal = elementwise("reciprocal", lambda x, y: -(y * y))
+sin = elementwise("sin", lambda x, y: _cos(x))
+cos = elementwise("cos", lambda x, y: -_sin(x))
+tan = elementwise("tan", lambda x, y: 1.0 + y * y)
+asin = elementwise("asin", lambda x, y: 1.0 / _sqrt((1.0 - x) * (1.0 + x)))
+acos = elementwise("acos", lambda x, y: -1.0 / _sqrt((1.0 - x) * (1.0 + x)))
+atan = elementwise("atan", lambda x, y: 1.0 / (1.0 + x * x))
+sinh = elementwise("sinh", lambda x, y: _cosh(x))
+cosh = elementwise("cosh", lambda x, y: _sinh(x))
+tanh = elementwise("tanh", lambda x, y: (1.0 - y) * (1.0 + y))
+asinh = elementwise("asinh", lambda x, y: 1.0 / _sqrt(1.0 + x * x))
+acosh = elementwise("acosh", lambda x, y: 1.0 / (_sqrt(x - 1.0) * _sqrt(x + 1.0)))
+atanh = elementwise("atanh", lambda x, y: 1.0 / ((1.0 - x) * (1.0 + x)))
+
+
+# negative: linear
+
+
+def _negative(x):
+    return -x, ()
+
+
+negative = Op("negative", _negative, lambda saved, dx: -dx, lambda saved, ybar: -ybar)
+
+
+# abs: d|x| = Re(conj(s) dx) with s = x / |x|, s = 0 at x = 0
+
+
+def _abs_forward(x):
+    y = namespace(x).abs(x)
+    return y, (x, y)
+
+
+def _direction(x, y):
+    if not is_complex(x):
+        return namespace(x).sign(x)
+    return x / namespace(y).where(y == 0.0, 1.0, y)
+
+
+def _abs_variation(saved, dx):
+    s = _direction(*saved)
+    return namespace(dx).real(conj(s) * dx) if is_complex(s) else s * dx
+
+
+def _abs_adjoint(saved, ybar):
+    return ybar * _direction(*saved)
+
+
+abs = Op("abs", _abs_forward, _abs_variation, _abs_adjoint)
+
+
+# real, imag, conj: linear over the reals. <ybar, Re dx> = Re(ybar dx); <ybar, Im dx> = Re(conj(i ybar) dx)
+
+real = Op(
+    "real",
+    lambda x: (namespace(x).real(x), ()),
+    lambda saved, dx: namespace(dx).real(dx),
+    lambda saved, ybar: ybar,  # the engine gives it the dtype of x
+)
+imag = Op(
+    "imag",
+    lambda x: (namespace(x).imag(x), ()),
+    lambda saved, dx: namespace(dx).imag(dx),
+    lambda saved, ybar: 1j * ybar,
+)
+conjugate = Op(
+    "conj",
+    lambda x: (namespace(x).conj(x), ()),
+    lambda saved, dx: conj(dx),
+    lambda saved, ybar: conj(ybar),
+)

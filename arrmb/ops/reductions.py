@@ -1,0 +1,68 @@
+"""Reductions along axes: sum, max, min, and the running sum.
+
+    sum         dY = sum(dX)             Xbar = Ybar spread over the reduced axes
+    max, min    dY = sum(W ∘ dX)         Xbar = W ∘ Ybar,  W = 1/(number of tied entries) where X = Y, 0 elsewhere
+    cumsum      dY = cumsum(dX)          Xbar = running sum of Ybar from the other end
+
+mean, var, std, prod and cumulative_prod are written with these and with products (`arrmb.tape.functions`): exact to any
+order, at zeros of a product as well.
+
+Domain: sum and cumsum everywhere; max and min away from ties, at a tie the tied entries share the derivative.
+"""
+
+from .._xp import namespace
+from ..tape.core import Op
+from .manipulation import linear
+
+
+def reduced_axes(ndim, axis):
+    """The reduced axes as a tuple of non-negative integers."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+def _spread(ybar, shape, *, axis, keepdims):
+    xp = namespace(ybar)
+    kept = tuple(1 if i in reduced_axes(len(shape), axis) else n for i, n in enumerate(shape))
+    return xp.broadcast_to(xp.reshape(ybar, kept), shape)
+
+
+sum = linear("sum", lambda x, *, axis, keepdims: namespace(x).sum(x, axis=axis, keepdims=keepdims), _spread)
+
+
+def _reverse_cumulate(ybar, _, *, axis):
+    xp = namespace(ybar)
+    return xp.flip(xp.cumulative_sum(xp.flip(ybar, axis=axis), axis=axis), axis=axis)
+
+
+cumulative_sum = linear(
+    "cumulative_sum", lambda x, *, axis: namespace(x).cumulative_sum(x, axis=axis), _reverse_cumulate
+)
+
+
+def _extremum(name):
+    def forward(x, *, axis, keepdims):
+        xp = namespace(x)
+        y = getattr(xp, name)(x, axis=axis, keepdims=True)
+        hit = xp.astype(x == y, x.dtype)
+        weight = hit / xp.sum(hit, axis=axis, keepdims=True)
+        if not keepdims:
+            y = xp.reshape(
+                y, tuple(n for i, n in enumerate(y.shape) if i not in reduced_axes(y.ndim, axis))
+            )
+        return y, (weight, axis, keepdims)
+
+    def variation(saved, dx):
+        weight, axis, keepdims = saved
+        return namespace(dx).sum(weight * dx, axis=axis, keepdims=keepdims)
+
+    def adjoint(saved, ybar):
+        weight, axis, keepdims = saved
+        return weight * _spread(ybar, weight.shape, axis=axis, keepdims=keepdims)
+
+    return Op(name, forward, variation, adjoint)
+
+
+max = _extremum("max")
+min = _extremum("min")

@@ -1,0 +1,1 @@
+"""The tape: tracing, reverse and forward mode, nested in any order."""

@@ -1,0 +1,93 @@
+"""The Array API namespace of traced arrays: `functions.py` and `arrmb.linalg` over the namespace of the arrays below."""
+
+import functools
+
+from .. import linalg
+from .._xp import namespace, raw
+from . import functions
+from .core import Traced, lift
+
+# Functions whose result does not depend differentiably on their argument: computed below, returned as constants.
+_CONSTANT = set(
+    "all any argmax argmin argsort bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift "
+    "bitwise_xor ceil count_nonzero equal floor floor_divide greater greater_equal isfinite isin isinf isnan less "
+    "less_equal logical_and logical_not logical_or logical_xor nextafter nonzero not_equal round searchsorted sign "
+    "signbit trunc unique_all unique_counts unique_inverse unique_values "
+    "arange empty empty_like eye full full_like linspace ones ones_like zeros zeros_like".split()
+)
+_DATA = set("bool pi e inf nan newaxis int8 int16 int32 int64 uint8 uint16 uint32 uint64".split())
+_DATA |= set("float32 float64 complex64 complex128 finfo iinfo isdtype result_type can_cast".split())
+_DATA |= {"__array_namespace_info__", "__array_api_version__"}
+
+
+class TracedNamespace:
+    """The functions of the standard for traced arrays over the backend namespace ``raw``."""
+
+    def __init__(self, raw):
+        self.raw = raw
+        self.__name__ = raw.__name__  # so that array_namespace(traced, raw) finds one namespace
+        self.linalg = linalg
+
+    def __repr__(self):
+        return f"<namespace of traced arrays over {self.raw.__name__}>"
+
+    def __getattr__(self, name):
+        function = getattr(functions, name, None) if not name.startswith("_") else None
+        if function is not None and getattr(function, "__module__", None) == functions.__name__:
+            function = _lifting(function)
+        elif name in _CONSTANT:
+            function = _below(getattr(self.raw, name))
+        elif name in _DATA:
+            function = _of_dtypes(getattr(self.raw, name)) if name in ("result_type", "can_cast") else getattr(self.raw, name)
+        else:
+            raise AttributeError(
+                f"no rule for {name!r}: the namespace of traced arrays does not have it"
+                + (f" ({self.raw.__name__} does)" if hasattr(self.raw, name) else "")
+            )
+        setattr(self, name, function)
+        return function
+
+    def asarray(self, x, /, *, dtype=None, device=None, copy=None):
+        if type(x) is Traced:
+            return x if dtype is None else self.astype(x, dtype)
+        if isinstance(x, (list, tuple)) and _holds_traced(x):
+            parts = [self.asarray(v) for v in x]
+            return self.asarray(self.stack(parts), dtype=dtype)
+        return lift(self.raw.asarray(x, dtype=dtype, device=device, copy=copy))
+
+
+def _holds_traced(x):
+    return type(x) is Traced or (isinstance(x, (list, tuple)) and any(_holds_traced(v) for v in x))
+
+
+def _lifting(function):
+    """Results as traced arrays, so that code which takes all functions from one namespace meets one kind of array."""
+
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        return lift(function(*args, **kwargs))
+
+    return wrapped
+
+
+def _below(function):
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        y = function(*[raw(a) for a in args], **{k: raw(v) for k, v in kwargs.items()})
+        if isinstance(y, tuple):
+            return type(y)(*map(lift, y)) if hasattr(y, "_fields") else tuple(map(lift, y))
+        return lift(y)
+
+    return wrapped
+
+
+def _of_dtypes(function):
+    return lambda *args: function(*[raw(a) for a in args])
+
+
+@functools.cache
+def _over(raw):
+    return TracedNamespace(raw)
+
+
+Traced.__array_namespace__ = lambda self, /, *, api_version=None: _over(namespace(raw(self)))

@@ -1,0 +1,150 @@
+"""Operators, attributes and conversions of the traced array: the methods that the Array API standard gives an array.
+
+They are attached to the engine's `Traced` here, above the ops, so that the engine itself knows none of them.
+"""
+
+from .._xp import conj, device, namespace, raw, raw_key
+from ..ops import arithmetic, elementwise, indexing, manipulation, matmul
+from .core import CONSTANT, Traced, lift
+
+_SCALARS = (bool, int, float, complex)
+
+
+def operand(self, other):
+    """``other`` if it can meet ``self`` in an operation, else NotImplemented. Raises on another backend's arrays."""
+    if type(other) is Traced or isinstance(other, _SCALARS):
+        return other
+    try:
+        namespace(self, other)
+    except TypeError as error:
+        if str(error).startswith("arrays of different backends"):
+            raise
+        return NotImplemented
+    return other
+
+
+def _binary(op):
+    def method(self, other):
+        if type(other) is not Traced and type(other) is not float:
+            other = operand(self, other)
+            if other is NotImplemented:
+                return other
+        return op(self, other)
+
+    def reflected(self, other):
+        if type(other) is not float:
+            other = operand(self, other)
+            if other is NotImplemented:
+                return other
+        return op(other, self)
+
+    return method, reflected
+
+
+def _without_derivative(name):
+    """Comparisons, integer and bit operations: the result is a constant."""
+
+    def method(self, *others):
+        others = [operand(self, other) for other in others]
+        if any(other is NotImplemented for other in others):
+            return NotImplemented
+        return lift(getattr(raw(self), name)(*[raw(other) for other in others]))
+
+    return method
+
+
+def _refuse_update(self, key, value):
+    raise TypeError(
+        "a traced array cannot be updated in place: its old value is part of the recorded computation. "
+        "Build a new one: xp.where(mask, new, old), xp.concat([...]), xp.stack([...]), or multiply by a mask and add"
+    )
+
+
+def _refuse_conversion(target, advice):
+    def method(self, *args, **kwargs):
+        if self.trace is CONSTANT:  # nothing to lose: it has no derivative
+            return getattr(self.value, method.__name__)(*args, **kwargs)
+        raise TypeError(f"a traced array cannot become {target}, which would cut its derivative: {advice}")
+
+    return method
+
+
+def _getattr(self, name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise AttributeError(
+        f"a traced array has no attribute {name!r}. It is an array of the Array API standard: "
+        f"xp = arrmb.namespace(x), then for instance xp.sum(x, axis=0), xp.reshape(x, shape), xp.exp(x)"
+    )
+
+
+def _repr(self):
+    return f"Traced(level={self.trace.level}, {self.value!r})"
+
+
+def _install():
+    def put(name, function):
+        function.__name__ = name
+        setattr(Traced, name, function)
+
+    for name, op in {
+        "add": arithmetic.add,
+        "sub": arithmetic.subtract,
+        "mul": arithmetic.multiply,
+        "truediv": arithmetic.divide,
+        "pow": arithmetic.power,
+        "mod": arithmetic.remainder,
+        "matmul": matmul.matmul,
+    }.items():
+        method, reflected = _binary(op)
+        put(f"__{name}__", method)
+        put(f"__r{name}__", reflected)
+    put("__neg__", lambda self: elementwise.negative(self))
+    put("__pos__", lambda self: self)
+    put("__abs__", lambda self: elementwise.abs(self))
+    put("__getitem__", lambda self, key: indexing.index(self, raw_key(key)))
+    put("__setitem__", _refuse_update)
+    put("__iter__", lambda self: (self[i] for i in range(len(self))))
+    put("__len__", lambda self: len(self.value))
+    put("__bool__", lambda self: bool(self.value))
+
+    names = "eq ne lt le gt ge floordiv rfloordiv and rand or ror xor rxor invert lshift rlshift rshift rrshift"
+    for name in names.split():
+        put(f"__{name}__", _without_derivative(f"__{name}__"))
+    put("__hash__", lambda self: id(self))
+
+    advice = "return it from the differentiated function, and convert the result"
+    for name, target in {
+        "__array__": "a NumPy array",
+        "__float__": "a Python float",
+        "__complex__": "a Python complex",
+        "__int__": "a Python int",
+        "__index__": "an index",
+        "__dlpack__": "a DLPack capsule",
+    }.items():
+        put(name, _refuse_conversion(target, advice))
+
+    for name, get in {
+        "shape": lambda self: self.value.shape,
+        "dtype": lambda self: self.value.dtype,
+        "ndim": lambda self: len(self.value.shape),
+        "size": lambda self: _size(self.value.shape),
+        "device": lambda self: device(self),
+        "T": lambda self: manipulation.permute_dims(self, axes=(1, 0)),
+        "mT": lambda self: manipulation.matrix_transpose(self),
+    }.items():
+        setattr(Traced, name, property(get))
+    put("conjugate", lambda self: conj(self))
+    put("__getattr__", _getattr)
+    put("__repr__", _repr)
+    Traced.__array_ufunc__ = None  # NumPy and CuPy operators defer to the reflected ones above
+
+
+def _size(shape):
+    n = 1
+    for k in shape:
+        n *= k
+    return n
+
+
+_install()

@@ -1,0 +1,346 @@
+"""Transformations of functions: grad, value_and_grad, vjp, jvp, hvp, jacobian, and debug. All nest, in any order."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+from . import tree
+from ._xp import broadcast_like, device, is_complex, is_inexact, is_traced, namespace, raw, raw_namespace, sum_to
+from .tape.core import Debug, Forward, Reverse, Traced, unlift
+
+
+def vjp(f, *args):
+    """Value of ``f(*args)`` and the pullback of cotangents through it.
+
+    Parameters
+    ----------
+    f : callable
+        Function of pytrees of arrays; its result is an array or a pytree of arrays.
+    *args : pytrees of arrays
+        Real or complex floating-point arrays of one backend, raw or traced.
+
+    Returns
+    -------
+    y : pytree
+        ``f(*args)``.
+    pullback : callable
+        ``pullback(ybar)``, with ``ybar`` of the structure and shapes of ``y``, returns a tuple with one cotangent per
+        argument, such that ``Re<ybar, dy> = Re<xbar, dx>``. It may be called any number of times.
+
+    Raises
+    ------
+    TypeError
+        A leaf is not a floating-point array, or the leaves belong to different backends.
+    """
+    y, trace, leaves, structure, (outputs, out_structure) = _record(f, args)
+
+    def pullback(ybar):
+        bars = _matching(ybar, out_structure, outputs, "cotangent", "the result")
+        return structure.unflatten(_pull(trace, leaves, outputs, bars))
+
+    return y, pullback
+
+
+def _record(f, args, has_aux=False):
+    """Run ``f`` on a new reverse trace. Returns its value, the trace, the traced leaves, and the traced outputs."""
+    leaves, structure = _leaves(args, "argument")
+    trace = Reverse()
+    inputs = [trace.input(x) for x in leaves]
+    out = f(*structure.unflatten(inputs))
+    aux = None
+    if has_aux:
+        if not (isinstance(out, tuple) and len(out) == 2):
+            raise TypeError("has_aux=True: the function must return a pair (value, auxiliary data)")
+        out, aux = out
+    outputs, out_structure = tree.flatten(out)
+    y = out_structure.unflatten([_below(trace, v) for v in outputs])
+    if has_aux:
+        y = (y, tree.map(lambda v: _below(trace, v), aux))
+    return y, trace, inputs, structure, (outputs, out_structure)
+
+
+def _below(trace, x):
+    if type(x) is Traced and x.trace is trace:
+        x = x.value
+    return unlift(x)
+
+
+def _pull(trace, inputs, outputs, bars, release=False):
+    cotangents = {}
+    for y, bar in zip(outputs, bars):
+        if type(y) is Traced and y.trace is trace and bar is not None:
+            before = cotangents.get(y.link)
+            cotangents[y.link] = bar if before is None else before + bar
+    trace.pull(cotangents, release)
+    found = [cotangents.get(x.link) for x in inputs]
+    return [
+        unlift(namespace(x.value).zeros_like(x.value) if bar is None else bar)
+        for x, bar in zip(inputs, found)
+    ]
+
+
+def value_and_grad(f, argnums=0, has_aux=False):
+    """A function that returns ``(f(*args), gradient)``, the gradient with the structure of the argument.
+
+    See `grad`; with ``has_aux``, returns ``((value, aux), gradient)``.
+    """
+
+    @functools.wraps(f)
+    def value_and_gradient(*args, **kwargs):
+        chosen = argnums if isinstance(argnums, tuple) else (argnums,)
+        for i in chosen:
+            if not 0 <= i < len(args):
+                raise ValueError(f"grad: argnums={argnums} with {len(args)} positional arguments")
+
+        def of_chosen(*values):
+            full = list(args)
+            for i, value in zip(chosen, values):
+                full[i] = value
+            return f(*full, **kwargs)
+
+        y, trace, inputs, structure, (outputs, _) = _record(of_chosen, [args[i] for i in chosen], has_aux)
+        seed = _scalar_seed(outputs)
+        grads = structure.unflatten(_pull(trace, inputs, outputs, [seed], release=True))
+        return y, grads if isinstance(argnums, tuple) else grads[0]
+
+    return value_and_gradient
+
+
+def _scalar_seed(outputs):
+    if len(outputs) != 1 or not hasattr(outputs[0], "dtype"):
+        raise TypeError(
+            f"grad: the function must return one real scalar array, got {len(outputs)} leaves"
+            if len(outputs) != 1
+            else f"grad: the function must return one real scalar array, got {type(outputs[0]).__name__}"
+        )
+    y = raw(outputs[0])
+    if y.shape != () or is_complex(y) or not is_inexact(y):
+        raise TypeError(
+            f"grad: the function must return one real scalar array, got shape {tuple(y.shape)} and dtype {y.dtype}; "
+            "reduce it with xp.sum or xp.mean, or use arrmb.vjp or arrmb.jacobian"
+        )
+    return namespace(y).ones_like(y)
+
+
+def grad(f, argnums=0, has_aux=False):
+    """A function that returns the gradient of ``f``.
+
+    Parameters
+    ----------
+    f : callable
+        Function of pytrees of arrays that returns a real 0-d array (with ``has_aux``, a pair of it and anything).
+    argnums : int or tuple of int
+        The positional argument(s) with respect to which the gradient is taken.
+    has_aux : bool
+        Whether ``f`` returns ``(value, aux)``; then the result is ``(gradient, aux)``.
+
+    Returns
+    -------
+    callable
+        Takes what ``f`` takes. The gradient has the structure, shapes, dtypes and device of the argument; for complex
+        arrays it is the direction of steepest ascent, ``df = Re<gradient, dx>``.
+
+    Raises
+    ------
+    TypeError
+        The result is not a real scalar, or a leaf is not a floating-point array.
+    """
+    both = value_and_grad(f, argnums, has_aux)
+
+    @functools.wraps(f)
+    def gradient(*args, **kwargs):
+        y, grads = both(*args, **kwargs)
+        return (grads, y[1]) if has_aux else grads
+
+    return gradient
+
+
+def jvp(f, args, tangents):
+    """Value of ``f(*args)`` and its first-order change in the direction ``tangents`` (forward mode).
+
+    Parameters
+    ----------
+    f : callable
+    args, tangents : tuples of pytrees of arrays
+        Of one structure, with equal shapes.
+
+    Returns
+    -------
+    y, dy : pytrees
+    """
+    leaves, structure = _leaves(tuple(args), "argument")
+    directions = _matching(tuple(tangents), structure, leaves, "tangent", "the arguments")
+    trace = Forward()
+    inputs = [Traced(x, trace, broadcast_like(dx, x)) for x, dx in zip(leaves, directions)]
+    outputs, out_structure = tree.flatten(f(*structure.unflatten(inputs)))
+
+    def tangent(y):
+        if type(y) is Traced and y.trace is trace:
+            return unlift(y.link)
+        return unlift(namespace(y).zeros_like(y)) if hasattr(y, "dtype") else 0.0
+
+    return (
+        out_structure.unflatten([_below(trace, y) for y in outputs]),
+        out_structure.unflatten([tangent(y) for y in outputs]),
+    )
+
+
+def hvp(f, args, tangents):
+    """Product of the Hessian of the scalar function ``f`` with ``tangents`` (forward over reverse mode).
+
+    Parameters
+    ----------
+    f : callable
+        Function of pytrees of arrays that returns a real 0-d array.
+    args, tangents : tuples of pytrees of arrays
+
+    Returns
+    -------
+    tuple of pytrees
+        The first-order change of the gradient, one entry per argument.
+    """
+    args = tuple(args)
+    return jvp(grad(f, argnums=tuple(range(len(args)))), args, tangents)[1]
+
+
+def jacobian(f):
+    """A function that returns the Jacobian of ``f`` with respect to its first argument.
+
+    ``f`` maps a pytree of real arrays to a pytree of real arrays. The result has the structure of the output, with the
+    structure of the argument in place of each leaf, and in it arrays of shape ``y.shape + x.shape``. It is built by rows
+    (reverse mode) or by columns (forward mode), whichever are fewer.
+    """
+
+    @functools.wraps(f)
+    def jacobian_of_f(x, *args, **kwargs):
+        inputs, structure = _leaves(x, "argument")
+        y, pullback = vjp(lambda v: f(v, *args, **kwargs), x)
+        outputs, out_structure = tree.flatten(y)
+        if any(is_complex(v) for v in (*inputs, *outputs)):
+            raise TypeError("jacobian: real arrays only; for complex ones use arrmb.jvp or arrmb.vjp")
+        if sum(math.prod(v.shape) for v in outputs) <= sum(math.prod(v.shape) for v in inputs):
+            rows = [tree.flatten(pullback(unit)[0])[0] for unit in _units(outputs, out_structure)]
+            table = _split(outputs, rows, axis=0)  # table[output][input]
+        else:
+            columns = [
+                tree.flatten(jvp(lambda v: f(v, *args, **kwargs), (x,), (unit,))[1])[0]
+                for unit in _units(inputs, structure)
+            ]
+            table = [list(row) for row in zip(*_split(inputs, columns, axis=-1))]
+        blocks = [
+            structure.unflatten([namespace(j).reshape(j, (*v.shape, *u.shape)) for j, u in zip(row, inputs)])
+            for v, row in zip(outputs, table)
+        ]
+        return out_structure.unflatten(blocks)
+
+    return jacobian_of_f
+
+
+def _units(leaves, structure):
+    """Trees that are one at one entry and zero elsewhere, entry by entry."""
+    zeros = [_raw_zeros(v) for v in leaves]
+    for i, v in enumerate(leaves):
+        xp, n = raw_namespace(namespace(v)), math.prod(v.shape)
+        basis = xp.eye(n, dtype=v.dtype, device=device(v))
+        for k in range(n):
+            yield structure.unflatten([*zeros[:i], xp.reshape(basis[k, :], v.shape), *zeros[i + 1 :]])
+
+
+def _raw_zeros(v):
+    return raw_namespace(namespace(v)).zeros(v.shape, dtype=v.dtype, device=device(v))
+
+
+def _split(leaves, vectors, axis):
+    """The results for `_units(leaves)`, stacked per leaf along ``axis``: a list per leaf of one array per result leaf."""
+    parts, start = [], 0
+    for v in leaves:
+        n = math.prod(v.shape)
+        rows = vectors[start : start + n]
+        start += n
+        parts.append([namespace(*column).stack(list(column), axis=axis) for column in zip(*rows)] if rows else [])
+    return parts
+
+
+def _leaves(args, what):
+    """The leaves of ``args``, each checked to be an inexact array, all of one backend; and the structure."""
+    leaves, structure = tree.flatten(args)
+    for x in leaves:
+        if not hasattr(x, "dtype"):
+            raise TypeError(
+                f"{what}: expected pytrees of floating-point arrays, found a {type(x).__name__}. Wrap a number with "
+                "xp.asarray(x, dtype=xp.float64); declare a field of a layer that is not an array with arrmb.tree.static()"
+            )
+        if not is_inexact(x):
+            raise TypeError(
+                f"{what}: derivatives need floating-point arrays, found dtype {x.dtype} with shape {tuple(x.shape)}; "
+                "cast it with xp.astype, or close over it if it is a constant"
+            )
+    if leaves:
+        namespace(*leaves)
+    return leaves, structure
+
+
+def _matching(trees, structure, like, what, of):
+    """The leaves of ``trees``, each of the shape and dtype of its counterpart in ``like``."""
+    leaves, found = tree.flatten(trees)
+    if found != structure:
+        raise ValueError(f"{what}: the structure {found} does not match that of {of}, {structure}")
+    for i, (v, x) in enumerate(zip(leaves, like)):
+        if not hasattr(v, "dtype") or tuple(v.shape) != tuple(x.shape):
+            shape = tuple(v.shape) if hasattr(v, "dtype") else type(v).__name__
+            raise ValueError(f"{what}: leaf {i} has shape {shape}, {of} has {tuple(x.shape)}")
+        namespace(v, x)
+    return [sum_to(v, x.shape, x.dtype) for v, x in zip(leaves, like)]
+
+
+def debug(f):
+    """``f``, with every op that it runs checked for NaN and infinity.
+
+    ``debug`` is a transformation like the others, and where it stands decides what is checked: ``grad(debug(f))`` checks
+    the forward pass, ``debug(grad(f))`` the forward pass and the adjoints. Unused, it costs nothing; used, it makes a GPU
+    wait after every op.
+
+    Raises
+    ------
+    FloatingPointError
+        At the first op with a result that is not finite. The message names the op, its result, and which of its
+        arguments were finite.
+    """
+
+    @functools.wraps(f)
+    def checked(*args, **kwargs):
+        leaves, structure = tree.flatten((args, kwargs))
+        trace = Debug(_look)
+        boxed = [Traced(x, trace, None) if hasattr(x, "dtype") and is_inexact(x) else x for x in leaves]
+        args, kwargs = structure.unflatten(boxed)
+        return tree.map(lambda v: _below(trace, v), f(*args, **kwargs))
+
+    return checked
+
+
+def _look(op, args, y):
+    for i, v in enumerate(y if type(y) is tuple else (y,)):
+        bad = _not_finite(v)
+        if bad:
+            what = f"output {i} of op {op.name!r}" if type(y) is tuple else f"the result of op {op.name!r}"
+            inputs = "; ".join(f"argument {k}: {_summary(a)}" for k, a in enumerate(args))
+            raise FloatingPointError(f"{what} is not finite ({bad}). {inputs}")
+
+
+def _not_finite(x):
+    v = raw(x)
+    xp = namespace(v)
+    if not is_inexact(v):
+        return ""
+    bad = int(xp.count_nonzero(~xp.isfinite(v)))
+    if not bad:
+        return ""
+    nan = int(xp.count_nonzero(xp.isnan(v)))
+    return f"{nan} NaN and {bad - nan} inf of {math.prod(v.shape)} entries, shape {tuple(v.shape)}"
+
+
+def _summary(a):
+    if not hasattr(a, "dtype"):
+        return repr(a)
+    return _not_finite(a) or f"finite, shape {tuple(a.shape)}, dtype {raw(a).dtype}"

@@ -1,0 +1,80 @@
+"""Fixtures over backends and dtypes, and the table of the adjoint identity that the run ends with."""
+
+import functools
+import json
+
+import pytest
+
+from arrmb.testing import backends, check_op
+
+DTYPES = ("float64", "complex128", "float32", "complex64")
+BACKENDS = {backend.name: backend for backend in backends()}
+MISSING = {
+    "numpy": "NumPy",
+    "strict": "array-api-strict is not installed",
+    "torch": "PyTorch is not installed",
+    "cupy": "CuPy with a GPU is not here; array-api-strict on its second device stands in for it",
+}
+_identities = {}
+
+
+def _backend(name):
+    if name not in BACKENDS:
+        pytest.skip(MISSING[name])
+    return BACKENDS[name]
+
+
+@pytest.fixture(params=list(MISSING))
+def backend(request):
+    """Each backend that can be used here."""
+    return _backend(request.param)
+
+
+@pytest.fixture(params=[(name, dtype) for name in MISSING for dtype in DTYPES], ids=lambda p: "-".join(p))
+def check(request):
+    """`check_op` on each backend and dtype. Tests of real functions ask for `check_real`."""
+    return _checker(*request.param)
+
+
+@pytest.fixture(params=[(name, dtype) for name in MISSING for dtype in DTYPES[::2]], ids=lambda p: "-".join(p))
+def check_real(request):
+    """`check_op` on each backend and real dtype."""
+    return _checker(*request.param)
+
+
+def _checker(name, dtype):
+    backend = _backend(name)
+
+    @functools.wraps(check_op)
+    def run(op, inputs, **options):
+        worst = check_op(op, inputs, backend=backend, dtype=dtype, **options)
+        key = (op.name, name, dtype)
+        _identities[key] = max(worst, _identities.get(key, 0.0))
+
+    run.dtype, run.backend = dtype, backend
+    return run
+
+
+def pytest_addoption(parser):
+    parser.addoption("--identity-table", metavar="FILE", help="write the adjoint identity's violations as JSON")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if not _identities:
+        return
+    line = terminalreporter.write_line
+    line(f"adjoint identity, largest relative violation over {len({k[0] for k in _identities})} ops:")
+    for name in BACKENDS:
+        cells = []
+        for dtype in DTYPES:
+            found = {k[0]: v for k, v in _identities.items() if k[1:] == (name, dtype)}
+            if found:
+                worst = max(found, key=found.get)
+                cells.append(f"{dtype} {found[worst]:.1e} ({worst})")
+        if cells:
+            line(f"  {name}: " + ", ".join(cells))
+    path = config.getoption("--identity-table")
+    if path:
+        rows = [[*k, v] for k, v in sorted(_identities.items())]
+        with open(path, "w") as file:
+            json.dump(rows, file, indent=0)
