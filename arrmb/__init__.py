@@ -1,10 +1,11 @@
 """arrmb: structured matrix layers with exact derivatives, for NumPy, CuPy and every other Array API backend."""
 
 from . import linalg, tree
+from ._debug import debug
 from ._xp import namespace
 from .tape import namespace as _traced_namespace, traced as _traced_array  # noqa: F401  they complete the traced array
 from .tape.core import Op
-from .transforms import debug, grad, hvp, jacobian, jvp, value_and_grad, vjp
+from .transforms import grad, hvp, jacobian, jvp, value_and_grad, vjp
 
 __version__ = "0.1.0"
 

@@ -10,7 +10,8 @@ import math
 import sys
 
 _NAMESPACES: dict = {}
-_COMPLEX: dict = {}
+_INEXACT: set = set()  # (array type, dtype), once seen
+_COMPLEX: dict = {(float, None): False, (int, None): False}
 
 
 def namespace(*arrays):
@@ -26,6 +27,10 @@ def namespace(*arrays):
     TypeError
         If there is no array, or if the arrays belong to different backends.
     """
+    if len(arrays) == 1:  # by far the most frequent call
+        xp = _NAMESPACES.get(type(arrays[0]))
+        if xp is not None:
+            return xp
     found = None
     for x in arrays:
         xp = _NAMESPACES.get(type(x)) or _find_namespace(x)
@@ -47,7 +52,7 @@ def namespace(*arrays):
 
 
 def _find_namespace(x):
-    if isinstance(x, (bool, int, float, complex)) and not hasattr(x, "dtype") or x is None:
+    if (isinstance(x, (bool, int, float, complex)) and not hasattr(x, "dtype")) or x is None:
         return None
     if is_traced(x):  # its namespace depends on what it holds
         return x.__array_namespace__()
@@ -89,6 +94,12 @@ def device(x):
     return array_api_compat.device(raw(x))
 
 
+def on_host(x) -> bool:
+    """Whether the values of ``x`` can be looked at without making a GPU wait."""
+    place = str(device(x)).lower()
+    return "cuda" not in place and "gpu" not in place and namespace(raw(x)).__name__ != "array_api_compat.cupy"
+
+
 def raw(x):
     """The backend's array below all traces."""
     while is_traced(x):
@@ -101,21 +112,29 @@ def raw(x):
 
 def is_complex(x) -> bool:
     """Whether ``x`` (array or Python scalar) is complex."""
-    try:
-        return _COMPLEX[type(x), x.dtype]
-    except KeyError:
-        result = bool(raw_namespace(namespace(x)).isdtype(x.dtype, "complex floating"))
-        if not is_traced(x):  # a traced array may hold any backend's dtype
-            _COMPLEX[type(x), x.dtype] = result
-        return result
-    except AttributeError:
-        return isinstance(x, complex)
+    found = _COMPLEX.get((type(x), getattr(x, "dtype", None)))
+    return _complex_or_real(x) if found is None else found
 
 
 def is_inexact(x) -> bool:
     """Whether the array ``x`` is of a real or complex floating-point dtype."""
-    xp = raw_namespace(namespace(x))
-    return bool(xp.isdtype(x.dtype, ("real floating", "complex floating")))
+    x = raw(x)
+    key = type(x), x.dtype
+    if key not in _COMPLEX:
+        _complex_or_real(x)
+    return key in _INEXACT
+
+
+def _complex_or_real(x):
+    if is_traced(x):  # it may hold any backend's dtype
+        return is_complex(raw(x))
+    if not hasattr(x, "dtype"):
+        return isinstance(x, complex)
+    key, xp = (type(x), x.dtype), namespace(x)
+    if xp.isdtype(x.dtype, ("real floating", "complex floating")):
+        _INEXACT.add(key)
+    _COMPLEX[key] = bool(xp.isdtype(x.dtype, "complex floating"))
+    return _COMPLEX[key]
 
 
 def eps(x) -> float:

@@ -1,4 +1,4 @@
-"""Transformations of functions: grad, value_and_grad, vjp, jvp, hvp, jacobian, and debug. All nest, in any order."""
+"""Transformations of functions: grad, value_and_grad, vjp, jvp, hvp, jacobian. All nest, in any order."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import functools
 import math
 
 from . import tree
-from ._xp import broadcast_like, device, is_complex, is_inexact, is_traced, namespace, raw, raw_namespace, sum_to
-from .tape.core import Debug, Forward, Reverse, Traced, unlift
+from ._xp import broadcast_like, device, is_complex, is_inexact, namespace, raw, raw_namespace, sum_to
+from .tape.core import Forward, Reverse, Traced, add, any_traced, below, lift, unlift
 
 
 def vjp(f, *args):
@@ -26,7 +26,8 @@ def vjp(f, *args):
         ``f(*args)``.
     pullback : callable
         ``pullback(ybar)``, with ``ybar`` of the structure and shapes of ``y``, returns a tuple with one cotangent per
-        argument, such that ``Re<ybar, dy> = Re<xbar, dx>``. It may be called any number of times.
+        argument, such that ``Re<ybar, dy> = Re<xbar, dx>``. It may be called any number of times. Cotangents may share
+        memory with ``ybar`` and with each other: do not update them in place.
 
     Raises
     ------
@@ -54,30 +55,25 @@ def _record(f, args, has_aux=False):
             raise TypeError("has_aux=True: the function must return a pair (value, auxiliary data)")
         out, aux = out
     outputs, out_structure = tree.flatten(out)
-    y = out_structure.unflatten([_below(trace, v) for v in outputs])
+    nested = any_traced(leaves)
+    y = out_structure.unflatten([below(trace, v, nested) for v in outputs])
     if has_aux:
-        y = (y, tree.map(lambda v: _below(trace, v), aux))
+        y = (y, tree.map(lambda v: below(trace, v, nested), aux))
     return y, trace, inputs, structure, (outputs, out_structure)
-
-
-def _below(trace, x):
-    if type(x) is Traced and x.trace is trace:
-        x = x.value
-    return unlift(x)
 
 
 def _pull(trace, inputs, outputs, bars, release=False):
     cotangents = {}
     for y, bar in zip(outputs, bars):
         if type(y) is Traced and y.trace is trace and bar is not None:
-            before = cotangents.get(y.link)
-            cotangents[y.link] = bar if before is None else before + bar
+            number = y.link[0]
+            before = cotangents.get(number)
+            cotangents[number] = bar if before is None else add(before, bar)
     trace.pull(cotangents, release)
-    found = [cotangents.get(x.link) for x in inputs]
-    return [
-        unlift(namespace(x.value).zeros_like(x.value) if bar is None else bar)
-        for x, bar in zip(inputs, found)
-    ]
+    found = [cotangents.get(x.link[0]) for x in inputs]
+    found = [namespace(x.value).zeros_like(x.value) if bar is None else bar for x, bar in zip(inputs, found)]
+    nested = any_traced([x.value for x in inputs]) or any_traced(bars)
+    return [lift(bar) if nested else unlift(bar) for bar in found]
 
 
 def value_and_grad(f, argnums=0, has_aux=False):
@@ -99,7 +95,7 @@ def value_and_grad(f, argnums=0, has_aux=False):
                 full[i] = value
             return f(*full, **kwargs)
 
-        y, trace, inputs, structure, (outputs, _) = _record(of_chosen, [args[i] for i in chosen], has_aux)
+        y, trace, inputs, structure, (outputs, _) = _record(of_chosen, tuple(args[i] for i in chosen), has_aux)
         seed = _scalar_seed(outputs)
         grads = structure.unflatten(_pull(trace, inputs, outputs, [seed], release=True))
         return y, grads if isinstance(argnums, tuple) else grads[0]
@@ -139,7 +135,8 @@ def grad(f, argnums=0, has_aux=False):
     -------
     callable
         Takes what ``f`` takes. The gradient has the structure, shapes, dtypes and device of the argument; for complex
-        arrays it is the direction of steepest ascent, ``df = Re<gradient, dx>``.
+        arrays it is the direction of steepest ascent, ``df = Re<gradient, dx>``. Its leaves may share memory with each
+        other: do not update them in place.
 
     Raises
     ------
@@ -174,14 +171,15 @@ def jvp(f, args, tangents):
     trace = Forward()
     inputs = [Traced(x, trace, broadcast_like(dx, x)) for x, dx in zip(leaves, directions)]
     outputs, out_structure = tree.flatten(f(*structure.unflatten(inputs)))
+    nested = any_traced(leaves) or any_traced(directions)
 
     def tangent(y):
         if type(y) is Traced and y.trace is trace:
-            return unlift(y.link)
-        return unlift(namespace(y).zeros_like(y)) if hasattr(y, "dtype") else 0.0
+            return below(trace, y.link, nested)
+        return below(trace, namespace(y).zeros_like(y), nested) if hasattr(y, "dtype") else 0.0
 
     return (
-        out_structure.unflatten([_below(trace, y) for y in outputs]),
+        out_structure.unflatten([below(trace, y, nested) for y in outputs]),
         out_structure.unflatten([tangent(y) for y in outputs]),
     )
 
@@ -221,13 +219,13 @@ def jacobian(f):
             raise TypeError("jacobian: real arrays only; for complex ones use arrmb.jvp or arrmb.vjp")
         if sum(math.prod(v.shape) for v in outputs) <= sum(math.prod(v.shape) for v in inputs):
             rows = [tree.flatten(pullback(unit)[0])[0] for unit in _units(outputs, out_structure)]
-            table = _split(outputs, rows, axis=0)  # table[output][input]
+            table = _split(outputs, rows, inputs, axis=0)  # table[output][input]
         else:
             columns = [
                 tree.flatten(jvp(lambda v: f(v, *args, **kwargs), (x,), (unit,))[1])[0]
                 for unit in _units(inputs, structure)
             ]
-            table = [list(row) for row in zip(*_split(inputs, columns, axis=-1))]
+            table = [list(row) for row in zip(*_split(inputs, columns, outputs, axis=-1))]
         blocks = [
             structure.unflatten([namespace(j).reshape(j, (*v.shape, *u.shape)) for j, u in zip(row, inputs)])
             for v, row in zip(outputs, table)
@@ -251,14 +249,17 @@ def _raw_zeros(v):
     return raw_namespace(namespace(v)).zeros(v.shape, dtype=v.dtype, device=device(v))
 
 
-def _split(leaves, vectors, axis):
-    """The results for `_units(leaves)`, stacked per leaf along ``axis``: a list per leaf of one array per result leaf."""
+def _split(leaves, vectors, others, axis):
+    """The results for `_units(leaves)`, stacked per leaf along ``axis``: a list per leaf of one array per leaf of ``others``."""
     parts, start = [], 0
     for v in leaves:
         n = math.prod(v.shape)
         rows = vectors[start : start + n]
         start += n
-        parts.append([namespace(*column).stack(list(column), axis=axis) for column in zip(*rows)] if rows else [])
+        if rows:
+            parts.append([namespace(*column).stack(list(column), axis=axis) for column in zip(*rows)])
+        else:
+            parts.append([namespace(u).zeros((0,), dtype=u.dtype, device=device(u)) for u in others])
     return parts
 
 
@@ -292,55 +293,3 @@ def _matching(trees, structure, like, what, of):
             raise ValueError(f"{what}: leaf {i} has shape {shape}, {of} has {tuple(x.shape)}")
         namespace(v, x)
     return [sum_to(v, x.shape, x.dtype) for v, x in zip(leaves, like)]
-
-
-def debug(f):
-    """``f``, with every op that it runs checked for NaN and infinity.
-
-    ``debug`` is a transformation like the others, and where it stands decides what is checked: ``grad(debug(f))`` checks
-    the forward pass, ``debug(grad(f))`` the forward pass and the adjoints. Unused, it costs nothing; used, it makes a GPU
-    wait after every op.
-
-    Raises
-    ------
-    FloatingPointError
-        At the first op with a result that is not finite. The message names the op, its result, and which of its
-        arguments were finite.
-    """
-
-    @functools.wraps(f)
-    def checked(*args, **kwargs):
-        leaves, structure = tree.flatten((args, kwargs))
-        trace = Debug(_look)
-        boxed = [Traced(x, trace, None) if hasattr(x, "dtype") and is_inexact(x) else x for x in leaves]
-        args, kwargs = structure.unflatten(boxed)
-        return tree.map(lambda v: _below(trace, v), f(*args, **kwargs))
-
-    return checked
-
-
-def _look(op, args, y):
-    for i, v in enumerate(y if type(y) is tuple else (y,)):
-        bad = _not_finite(v)
-        if bad:
-            what = f"output {i} of op {op.name!r}" if type(y) is tuple else f"the result of op {op.name!r}"
-            inputs = "; ".join(f"argument {k}: {_summary(a)}" for k, a in enumerate(args))
-            raise FloatingPointError(f"{what} is not finite ({bad}). {inputs}")
-
-
-def _not_finite(x):
-    v = raw(x)
-    xp = namespace(v)
-    if not is_inexact(v):
-        return ""
-    bad = int(xp.count_nonzero(~xp.isfinite(v)))
-    if not bad:
-        return ""
-    nan = int(xp.count_nonzero(xp.isnan(v)))
-    return f"{nan} NaN and {bad - nan} inf of {math.prod(v.shape)} entries, shape {tuple(v.shape)}"
-
-
-def _summary(a):
-    if not hasattr(a, "dtype"):
-        return repr(a)
-    return _not_finite(a) or f"finite, shape {tuple(a.shape)}, dtype {raw(a).dtype}"

@@ -1,7 +1,7 @@
 """Pytrees: arrays in dicts, lists, tuples and dataclasses, by optree.
 
-A dataclass declared with `dataclass` is a pytree node: its fields are subtrees, those declared with ``static`` are part of
-its structure. Layers are such dataclasses; a model is a tree of them, and its gradient has the same structure.
+A dataclass declared with `dataclass` is a pytree node: its fields are subtrees, those declared with ``static`` are part
+of its structure. Layers are such dataclasses; a model is a tree of them, and its gradient has the same structure.
 """
 
 from __future__ import annotations

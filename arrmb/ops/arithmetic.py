@@ -15,7 +15,7 @@ are piecewise linear: at a tie, maximum and minimum give half of the derivative 
 
 import operator
 
-from .._xp import conj, namespace
+from .._xp import conj, device, namespace
 from ..tape.core import Op
 
 
@@ -90,7 +90,7 @@ def _power_da(saved):
 def _power_db(saved):
     a, b, y = saved
     xp = namespace(a, b)
-    a = xp.asarray(a, dtype=y.dtype)
+    a = xp.asarray(a, dtype=y.dtype, device=device(y))
     return y * xp.log(xp.where(a == 0, 1, a))  # 0^b is 0 around b > 0
 
 
@@ -188,7 +188,9 @@ where = Op("where", _where_forward, (None, _first, _second), (None, _first, _sec
 
 def _clip_forward(x, *, low, high):
     xp = namespace(x)
-    inside = xp.ones(x.shape, dtype=xp.bool) if low is None else x >= low
+    inside = xp.ones_like(x, dtype=xp.bool)
+    if low is not None:
+        inside = inside & (x >= low)
     if high is not None:
         inside = inside & (x <= high)
     return xp.clip(x, low, high), (inside,)

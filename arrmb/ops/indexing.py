@@ -31,7 +31,10 @@ def _put(y, *, key, shape):
     if is_traced(y):
         return put(y, key=key, shape=shape)
     x = namespace(y).zeros(shape, dtype=y.dtype, device=device(y))
-    key = tuple([k for k in (key if isinstance(key, tuple) else (key,)) if k is not None])
+    if isinstance(key, tuple):
+        key = tuple([k for k in key if k is not None])
+        key = key[0] if len(key) == 1 else key
+    key = Ellipsis if key is None else key
     x[key] = namespace(y).reshape(y, x[key].shape)
     return x
 

@@ -7,7 +7,7 @@ Domain: everywhere, any order, any dtype.
 
 import math
 
-from .._xp import device, namespace
+from .._xp import device, is_traced, namespace
 from ..tape.core import Op
 
 
@@ -42,6 +42,25 @@ astype = linear(
     "astype",
     lambda x, *, dtype: namespace(x).astype(x, dtype),
     lambda ybar, _, *, dtype: ybar,  # the engine gives it the dtype of x
+)
+
+
+# to_device: the identity, and its cotangent goes back to where x is
+
+
+def _move(x, target):
+    if is_traced(x):
+        return to_device(x, target=target)
+    import array_api_compat
+
+    return array_api_compat.to_device(x, target)
+
+
+to_device = Op(
+    "to_device",
+    lambda x, *, target: (_move(x, target), (device(x), target)),
+    lambda saved, dx: _move(dx, saved[1]),
+    lambda saved, ybar: _move(ybar, saved[0]),
 )
 
 

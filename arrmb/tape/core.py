@@ -66,7 +66,7 @@ class Op:
 class Traced:
     """An array on a trace. ``link`` is its node on a reverse trace, its tangent on a forward one."""
 
-    __slots__ = ("__weakref__", "link", "trace", "value")
+    __slots__ = ("link", "trace", "value")
     is_traced_by_arrmb = True
 
     def __init__(self, value, trace, link):
@@ -98,6 +98,23 @@ def unlift(x):
     return x.value if type(x) is Traced and x.trace is CONSTANT else x
 
 
+def below(trace, x, nested):
+    """What is left of the result ``x`` of a function when its ``trace`` has ended.
+
+    Inside another trace (``nested``) constants stay lifted: they will meet traced arrays there.
+    """
+    if type(x) is not Traced:
+        return lift(x) if nested else x
+    if x.trace is trace:
+        x = x.value
+    elif x.trace.level > trace.level:
+        raise ValueError(
+            "a traced array has leaked: it was kept from a derivative that has ended. Return what you need from the "
+            "differentiated function instead (has_aux=True)"
+        )
+    return x if nested else unlift(x)
+
+
 def _unbox(trace, args):
     """Values of ``args`` below ``trace``, their links (None: constant for this trace), and whether one is still traced."""
     values, links, nested = [], [], False
@@ -116,33 +133,27 @@ def _unbox(trace, args):
     return [lift(v) for v in values] if nested else values, links, nested
 
 
-class Node:
-    """One op on the tape, or (with ``op`` None) an input of the tape or one output of an op that has several."""
-
-    __slots__ = ("dtype", "index", "nested", "op", "parents", "saved", "shape")
-
-    def __init__(self, op, saved, parents, nested, y, index=0):
-        self.op = op
-        self.saved = saved
-        self.parents = parents
-        self.nested = nested
-        self.index = index
-        if y is not None:
-            self.shape = y.shape
-            self.dtype = y.dtype
-
-
 class Reverse:
-    """Records every op, to run the adjoints backwards."""
+    """Records every op, to run the adjoints backwards.
 
-    __slots__ = ("level", "tape")
+    A node is a tuple ``(number, shape, dtype)``: what there is to know about a value in order to give it a cotangent. The
+    tape is a list of rows ``(node, op, saved, parents, nested)``, parents being the nodes of the op's arguments. Rows hold
+    no rows: the graph is a flat list, which is freed at once, without recursion. An op with several outputs has a row of
+    its own and one, with ``op`` None, per output.
+    """
+
+    __slots__ = ("level", "numbers", "tape")
 
     def __init__(self):
         self.level = next(_levels)
+        self.numbers = itertools.count()
         self.tape = []
 
+    def _node(self, y):
+        return next(self.numbers), y.shape, y.dtype
+
     def input(self, x):
-        return Traced(x, self, Node(None, None, (), False, x))
+        return Traced(x, self, self._node(x))
 
     def run(self, op, args, params):
         values, parents, nested = _unbox(self, args)
@@ -150,56 +161,68 @@ class Reverse:
             return op.composite(*args, **params)
         y, saved = op.forward(*values, **params)
         if type(y) is not tuple:
-            node = Node(op, saved, parents, nested, y)
-            self.tape.append(node)
+            node = (next(self.numbers), y.shape, y.dtype)
+            self.tape.append((node, op, saved, parents, nested))
             return Traced(y, self, node)
-        root = Node(op, saved, parents, nested, None, len(y))
-        self.tape.append(root)
-        outputs = [Node(None, None, root, False, v, i) for i, v in enumerate(y)]
-        self.tape.extend(outputs)
-        return tuple([Traced(v, self, node) for v, node in zip(y, outputs)])
+        root = (next(self.numbers), len(y), None)
+        self.tape.append((root, op, saved, parents, nested))
+        outputs = []
+        for i, v in enumerate(y):
+            node = self._node(v)
+            self.tape.append((node, None, i, root, False))
+            outputs.append(Traced(v, self, node))
+        return tuple(outputs)
 
     def pull(self, cotangents, release=False):
-        """Run the adjoints. ``cotangents`` maps nodes to cotangents; those of the tape's inputs are what remains in it.
+        """Run the adjoints. ``cotangents`` maps numbers of nodes to cotangents; those of the inputs are what remains in it.
 
         With ``release`` the tape is consumed: what an adjoint has used is freed before the next one runs.
         """
-        tape = self.tape
-        for at in range(len(tape) - 1, -1, -1):
-            node = tape.pop() if release else tape[at]
-            ybar = cotangents.pop(node, None)
+        for (number, _, _), op, saved, parents, nested in _consumed(self.tape) if release else reversed(self.tape):
+            ybar = cotangents.pop(number, None)
             if ybar is None:
                 continue
-            if node.op is None:  # one of several outputs: collect the cotangents of all for their op
-                root = node.parents
-                if root not in cotangents:
-                    cotangents[root] = [None] * root.index
-                cotangents[root][node.index] = ybar
+            if op is None:  # one of several outputs: collect the cotangents of all for their op
+                root, count, _ = parents
+                cotangents.setdefault(root, [None] * count)[saved] = ybar
                 continue
-            bars = ybar if type(ybar) is list else (ybar,)
-            saved = node.saved
-            if node.nested or any([type(b) is Traced for b in bars]):
+            several = type(ybar) is list
+            bars = ybar if several else (ybar,)
+            if nested or type(ybar) is Traced or (several and any_traced(ybar)):
                 saved, bars = [lift(v) for v in saved], [lift(b) for b in bars]
-            adjoint = node.op.adjoint
+            adjoint = op.adjoint
             if type(adjoint) is tuple:
-                for parent, rule in zip(node.parents, adjoint):
-                    if parent is not None:
+                for parent, rule in zip(parents, adjoint):
+                    if parent is not None and rule is not None:
                         _accumulate(cotangents, parent, rule(saved, *bars))
             else:
                 xbars = adjoint(saved, *bars)
-                for parent, xbar in zip(node.parents, xbars if type(xbars) is tuple else (xbars,)):
+                for parent, xbar in zip(parents, xbars if type(xbars) is tuple else (xbars,)):
                     if parent is not None and xbar is not None:
                         _accumulate(cotangents, parent, xbar)
 
 
+def any_traced(arrays):
+    for a in arrays:  # a generator in any() costs three times as much
+        if type(a) is Traced:
+            return True
+    return False
+
+
+def _consumed(rows):
+    while rows:
+        yield rows.pop()
+
+
 def _accumulate(cotangents, node, xbar):
-    if xbar.shape != node.shape or xbar.dtype != node.dtype:
-        xbar = sum_to(xbar, node.shape, node.dtype)
-    before = cotangents.get(node)
-    cotangents[node] = xbar if before is None else _add(before, xbar)
+    number, shape, dtype = node
+    if xbar.shape != shape or xbar.dtype != dtype:
+        xbar = sum_to(xbar, shape, dtype)
+    before = cotangents.get(number)
+    cotangents[number] = xbar if before is None else add(before, xbar)
 
 
-def _add(a, b):
+def add(a, b):
     # A traced array goes first: some backends' own operators refuse an array that they do not know.
     return b + a if type(b) is Traced else a + b
 
@@ -217,15 +240,15 @@ class Forward:
         if nested and op.composite is not None:
             return op.composite(*args, **params)
         y, saved = op.forward(*values, **params)
-        if nested or any([type(dx) is Traced for dx in tangents]):
+        if nested or any_traced(tangents):
             saved, tangents = [lift(v) for v in saved], [lift(dx) for dx in tangents]
         variation = op.variation
         if type(variation) is tuple:
             dy = None
             for dx, rule in zip(tangents, variation):
-                if dx is not None:
+                if dx is not None and rule is not None:
                     part = rule(saved, dx)
-                    dy = part if dy is None else _add(dy, part)
+                    dy = part if dy is None else add(dy, part)
         else:
             dy = variation(saved, *tangents)
         if type(y) is not tuple:
@@ -233,7 +256,7 @@ class Forward:
         return tuple([self.output(v, dv) for v, dv in zip(y, dy)])
 
     def output(self, y, dy):
-        return y if dy is None else Traced(y, self, broadcast_like(dy, y))
+        return lift(y) if dy is None else Traced(y, self, broadcast_like(dy, y))
 
 
 class Debug:

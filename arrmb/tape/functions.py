@@ -6,7 +6,8 @@ Each is one op or a few. `namespace.py` offers them as the namespace of a traced
 import math
 
 from .._xp import device, is_traced, namespace, raw, raw_namespace
-from ..ops import arithmetic, elementwise, indexing, manipulation, matmul as _matmul, reductions
+from ..ops import arithmetic, elementwise, indexing, manipulation, reductions
+from ..ops import matmul as _matmul
 from .core import lift
 
 # ------------------------------------------------------------------------------------------------- elementwise
@@ -16,6 +17,7 @@ def _unary(op):
     def function(x, /):
         return op(x)
 
+    function.op = op
     return function
 
 

@@ -1,20 +1,21 @@
-"""The Array API namespace of traced arrays: `functions.py` and `arrmb.linalg` over the namespace of the arrays below."""
+"""The Array API namespace of traced arrays: `functions.py` and `arrmb.linalg`, over the namespace of the arrays below."""
 
 import functools
 
 from .. import linalg
-from .._xp import namespace, raw
+from .._xp import is_inexact, namespace, raw
 from . import functions
-from .core import Traced, lift
+from .core import CONSTANT, Traced, lift
 
-# Functions whose result does not depend differentiably on their argument: computed below, returned as constants.
+# Functions whose result does not depend differentiably on their arguments: computed below, returned as constants.
 _CONSTANT = set(
     "all any argmax argmin argsort bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift "
     "bitwise_xor ceil count_nonzero equal floor floor_divide greater greater_equal isfinite isin isinf isnan less "
-    "less_equal logical_and logical_not logical_or logical_xor nextafter nonzero not_equal round searchsorted sign "
-    "signbit trunc unique_all unique_counts unique_inverse unique_values "
-    "arange empty empty_like eye full full_like linspace ones ones_like zeros zeros_like".split()
+    "less_equal logical_and logical_not logical_or logical_xor nonzero not_equal round searchsorted sign signbit trunc "
+    "empty empty_like eye ones ones_like zeros zeros_like".split()
 )
+# Functions that would depend on a traced argument, and for which there is no rule: of constants only.
+_OF_CONSTANTS = set("arange linspace nextafter unique_all unique_counts unique_inverse unique_values".split())
 _DATA = set("bool pi e inf nan newaxis int8 int16 int32 int64 uint8 uint16 uint32 uint64".split())
 _DATA |= set("float32 float64 complex64 complex128 finfo iinfo isdtype result_type can_cast".split())
 _DATA |= {"__array_namespace_info__", "__array_api_version__"}
@@ -35,8 +36,8 @@ class TracedNamespace:
         function = getattr(functions, name, None) if not name.startswith("_") else None
         if function is not None and getattr(function, "__module__", None) == functions.__name__:
             function = _lifting(function)
-        elif name in _CONSTANT:
-            function = _below(getattr(self.raw, name))
+        elif name in _CONSTANT or name in _OF_CONSTANTS:
+            function = _below(getattr(self.raw, name), name in _OF_CONSTANTS)
         elif name in _DATA:
             function = _of_dtypes(getattr(self.raw, name)) if name in ("result_type", "can_cast") else getattr(self.raw, name)
         else:
@@ -55,6 +56,16 @@ class TracedNamespace:
             return self.asarray(self.stack(parts), dtype=dtype)
         return lift(self.raw.asarray(x, dtype=dtype, device=device, copy=copy))
 
+    def full(self, shape, fill_value, *, dtype=None, device=None):
+        if type(fill_value) is Traced:  # a 0-d array
+            return self.broadcast_to(self.asarray(fill_value, dtype=dtype), shape if isinstance(shape, tuple) else (shape,))
+        return lift(self.raw.full(shape, fill_value, dtype=dtype, device=device))
+
+    def full_like(self, x, /, fill_value, *, dtype=None, device=None):
+        if type(fill_value) is Traced:
+            return self.full(x.shape, fill_value, dtype=x.dtype if dtype is None else dtype)
+        return lift(self.raw.full_like(raw(x), fill_value, dtype=dtype, device=device))
+
 
 def _holds_traced(x):
     return type(x) is Traced or (isinstance(x, (list, tuple)) and any(_holds_traced(v) for v in x))
@@ -62,6 +73,14 @@ def _holds_traced(x):
 
 def _lifting(function):
     """Results as traced arrays, so that code which takes all functions from one namespace meets one kind of array."""
+    op = getattr(function, "op", None)
+    if op is not None:  # a function of one array: the short way
+
+        @functools.wraps(function)
+        def of_one(x, /):
+            return x.trace.run(op, (x,), {}) if type(x) is Traced else lift(op(x))
+
+        return of_one
 
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
@@ -70,15 +89,24 @@ def _lifting(function):
     return wrapped
 
 
-def _below(function):
+def _below(function, of_constants=False):
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
+        if of_constants and any(_has_derivative(a) for a in (*args, *kwargs.values())):
+            raise TypeError(
+                f"no rule for {function.__name__!r} of a traced array: the result would have no derivative. Write it with "
+                "other functions, such as start + (stop - start) * xp.linspace(0.0, 1.0, n)"
+            )
         y = function(*[raw(a) for a in args], **{k: raw(v) for k, v in kwargs.items()})
         if isinstance(y, tuple):
             return type(y)(*map(lift, y)) if hasattr(y, "_fields") else tuple(map(lift, y))
         return lift(y)
 
     return wrapped
+
+
+def _has_derivative(x):
+    return type(x) is Traced and x.trace is not CONSTANT and is_inexact(x)
 
 
 def _of_dtypes(function):

@@ -25,17 +25,20 @@ def operand(self, other):
 
 def _binary(op):
     def method(self, other):
-        if type(other) is not Traced and type(other) is not float:
+        if type(other) is float:  # the short way: the same as the last line
+            return self.trace.run(op, (self, other), {})
+        if type(other) is not Traced:
             other = operand(self, other)
             if other is NotImplemented:
                 return other
         return op(self, other)
 
     def reflected(self, other):
-        if type(other) is not float:
-            other = operand(self, other)
-            if other is NotImplemented:
-                return other
+        if type(other) is float:
+            return self.trace.run(op, (other, self), {})
+        other = operand(self, other)
+        if other is NotImplemented:
+            return other
         return op(other, self)
 
     return method, reflected
@@ -78,6 +81,12 @@ def _getattr(self, name):
     )
 
 
+def _len(self):
+    if not self.value.shape:
+        raise TypeError("len() of a 0-d array")
+    return self.value.shape[0]
+
+
 def _repr(self):
     return f"Traced(level={self.trace.level}, {self.value!r})"
 
@@ -104,8 +113,8 @@ def _install():
     put("__abs__", lambda self: elementwise.abs(self))
     put("__getitem__", lambda self, key: indexing.index(self, raw_key(key)))
     put("__setitem__", _refuse_update)
-    put("__iter__", lambda self: (self[i] for i in range(len(self))))
-    put("__len__", lambda self: len(self.value))
+    put("__iter__", lambda self: (self[i, ...] for i in range(len(self))))
+    put("__len__", _len)
     put("__bool__", lambda self: bool(self.value))
 
     names = "eq ne lt le gt ge floordiv rfloordiv and rand or ror xor rxor invert lshift rlshift rshift rrshift"
@@ -121,6 +130,7 @@ def _install():
         "__int__": "a Python int",
         "__index__": "an index",
         "__dlpack__": "a DLPack capsule",
+        "__reduce_ex__": "a pickle",
     }.items():
         put(name, _refuse_conversion(target, advice))
 
@@ -134,7 +144,11 @@ def _install():
         "mT": lambda self: manipulation.matrix_transpose(self),
     }.items():
         setattr(Traced, name, property(get))
+    put("__copy__", lambda self: self)  # it does not change
+    put("__deepcopy__", lambda self, memo: self)
     put("conjugate", lambda self: conj(self))
+    put("to_device", lambda self, target, /, *, stream=None: manipulation.to_device(self, target=target))
+    put("__dlpack_device__", lambda self: raw(self).__dlpack_device__())
     put("__getattr__", _getattr)
     put("__repr__", _repr)
     Traced.__array_ufunc__ = None  # NumPy and CuPy operators defer to the reflected ones above

@@ -1,0 +1,273 @@
+"""Functions of Hermitian matrices and of singular values, exact at ties."""
+
+import math
+
+from .._xp import H, device, namespace
+from ..ops import scalar
+from ..ops.spectral import TopGroup, spectral as _spectral
+from . import _check
+
+_NOTES = """
+
+    Notes
+    -----
+    The Hermitian part (X + X^H)/2 is used, and gradients are Hermitian. First and second derivatives are exact whatever
+    the multiplicities: they are written with divided differences (Daleckii and Krein; Higham, "Functions of Matrices",
+    2008, 3.2), never with differences of eigenvalues in a denominator. Where values can be looked at without making a
+    GPU wait, a matrix outside the domain raises; on a GPU the result is NaN, which `arrmb.debug` traces to its op.
+"""
+
+
+def _documented(function):
+    function.__doc__ += _NOTES
+    return function
+
+
+def _apply(op, x, kernel):
+    _check.matrix(op, "x", x, square=True)
+    with _check.backend_errors(op, "x", _check.DIVERGED):
+        return _spectral(x, kernel=kernel)
+
+
+@_documented
+def logmh(x, /):
+    """Logarithm of Hermitian positive definite matrices.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+        Positive definite.
+
+    Returns
+    -------
+    array (..., n, n), Hermitian, of the dtype and device of ``x``
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``x`` is not an array of floating-point square matrices, or (on a CPU) not positive definite."""
+    return _apply("logmh", x, scalar.log)
+
+
+@_documented
+def expmh(x, /):
+    """Exponential of Hermitian matrices.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+
+    Returns
+    -------
+    array (..., n, n), Hermitian positive definite, of the dtype and device of ``x``
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``x`` is not an array of floating-point square matrices."""
+    return _apply("expmh", x, scalar.exp)
+
+
+@_documented
+def sqrtmh(x, /):
+    """Square root of Hermitian positive semidefinite matrices.
+
+    Differentiable where ``x`` has at most a simple zero eigenvalue in no tied pair: 1/(√a + √b) is infinite where both
+    are 0.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+        Positive semidefinite; eigenvalues that are negative by rounding are taken as 0.
+
+    Returns
+    -------
+    array (..., n, n), Hermitian, of the dtype and device of ``x``
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``x`` is not an array of floating-point square matrices, or (on a CPU) has a negative eigenvalue."""
+    return _apply("sqrtmh", x, scalar.sqrt)
+
+
+@_documented
+def invsqrtmh(x, /):
+    """Inverse square root of Hermitian positive definite matrices, as in ZCA whitening.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+        Positive definite.
+
+    Returns
+    -------
+    array (..., n, n), Hermitian, of the dtype and device of ``x``
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``x`` is not an array of floating-point square matrices, or (on a CPU) not positive definite."""
+    return _apply("invsqrtmh", x, scalar.invsqrt)
+
+
+@_documented
+def powmh(x, p, /):
+    """Real power of Hermitian matrices.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+        Positive definite; positive semidefinite is enough for a positive integer ``p``.
+    p : float
+        The exponent, a Python number.
+
+    Returns
+    -------
+    array (..., n, n), Hermitian, of the dtype and device of ``x``
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``p`` is not a number, ``x`` is not an array of floating-point square matrices, or (on a CPU) not positive."""
+    if not isinstance(p, (int, float)) or not math.isfinite(p):
+        raise TypeError(f"powmh: p must be a finite Python number, got {p!r}")
+    return _apply("powmh", x, scalar.power(float(p)))
+
+
+@_documented
+def clampmh(x, low, /):
+    """Hermitian matrices with eigenvalues below ``low`` raised to it (rectification, ReEig).
+
+    At an eigenvalue equal to ``low`` the derivative of max(·, low) is taken as 1.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+    low : float
+        A Python number.
+
+    Returns
+    -------
+    array (..., n, n), Hermitian, of the dtype and device of ``x``
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``low`` is not a number, or ``x`` is not an array of floating-point square matrices."""
+    if not isinstance(low, (int, float)) or math.isnan(low):
+        raise TypeError(f"clampmh: low must be a Python number, got {low!r}")
+    return _apply("clampmh", x, scalar.clamp(float(low)))
+
+
+@_documented
+def spectral(x, f, /, df=None, ddf=None):
+    """A function of Hermitian matrices, V f(w) V^H for X = V w V^H.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+    f : callable
+        Real function of a real variable, elementwise on arrays of any Array API namespace: ``xp = arrmb.namespace(x)``.
+    df, ddf : callables, optional
+        Its first and second derivative. Default: found by the tape.
+
+    Returns
+    -------
+    array (..., n, n), Hermitian, of the dtype and device of ``x``
+
+    Raises
+    ------
+    TypeError
+        ``f`` is not callable, or depends on another traced array; or ``x`` is not an array of floating-point matrices.
+    ValueError
+        ``x`` is not square.
+
+    Examples
+    --------
+    >>> import numpy as np, arrmb
+    >>> x = np.eye(3)
+    >>> loss = lambda x: arrmb.linalg.trace(arrmb.linalg.spectral(x, lambda w: w / (1.0 + w)))
+    >>> arrmb.grad(loss)(x).diagonal()
+    array([0.25, 0.25, 0.25])"""
+    _check_callables("spectral", f, df, ddf)
+    return _apply("spectral", x, scalar.ScalarFunction("spectral", f, df, ddf))
+
+
+def top_projector(x, k, /):
+    """Orthogonal projector on the eigenvectors of the ``k`` largest eigenvalues of Hermitian matrices.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+        The Hermitian part is used.
+    k : int
+        Between 0 and n.
+
+    Returns
+    -------
+    array (..., n, n), Hermitian, of rank k
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``x`` is not an array of floating-point square matrices, ``k`` is out of range, or (on a CPU) the eigenvalues
+        number k and k + 1 are equal to rounding: the projector is not defined there.
+
+    Notes
+    -----
+    Only the gaps between the two groups enter the derivatives: exact to second order with any ties inside the groups.
+    """
+    _check.matrix("top_projector", "x", x, square=True)
+    if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= x.shape[-1]:
+        raise ValueError(f"top_projector: k must be an integer from 0 to n = {x.shape[-1]}, got {k!r}")
+    return _spectral(x, kernel=TopGroup(k))
+
+
+def svd_function(x, f, /, df=None, ddf=None):
+    """An odd function of the singular values, U f(S) V^H for X = U S V^H ("generalized matrix function").
+
+    Exact whatever the multiplicities, at zero singular values too, where a loss written with `svd` is not: U f(S) V^H
+    is a block of f at the Hermitian matrix [[0, X], [X^H, 0]], whose eigenvalues are ±S and zeros.
+
+    Parameters
+    ----------
+    x : array (..., m, n), real or complex floating-point
+    f : callable
+        Real and odd, f(-s) = -f(s), elementwise on arrays of any Array API namespace: for instance s, tanh(s),
+        s/(1 + s²), or soft thresholding, sign(s) max(|s| - t, 0).
+    df, ddf : callables, optional
+        Its first and second derivative. Default: found by the tape.
+
+    Returns
+    -------
+    array (..., m, n), of the dtype and device of ``x``
+
+    Raises
+    ------
+    TypeError
+        ``f`` is not callable, or depends on another traced array; or ``x`` is not an array of floating-point matrices.
+    ValueError
+        ``x`` has fewer than two axes.
+
+    Notes
+    -----
+    Costs one eigendecomposition of size m + n. First and second derivatives are exact. Source: Noferini, "A formula for
+    the Fréchet derivative of a generalized matrix function", SIAM J. Matrix Anal. Appl. 38 (2017).
+    """
+    _check.matrix("svd_function", "x", x)
+    _check_callables("svd_function", f, df, ddf)
+    xp = namespace(x)
+    m, n = x.shape[-2:]
+    blocks = [
+        xp.concat([xp.zeros((*x.shape[:-1], m), dtype=x.dtype, device=device(x)), x], axis=-1),
+        xp.concat([H(x), xp.zeros((*x.shape[:-2], n, n), dtype=x.dtype, device=device(x))], axis=-1),
+    ]
+    y = _spectral(xp.concat(blocks, axis=-2), kernel=scalar.ScalarFunction("svd_function", f, df, ddf))
+    return y[..., :m, m:]
+
+
+def _check_callables(op, f, df, ddf):
+    for name, function in (("f", f), ("df", df), ("ddf", ddf)):
+        if not callable(function) and (function is not None or name == "f"):
+            raise TypeError(f"{op}: {name} must be a function of an array, got {type(function).__name__}")

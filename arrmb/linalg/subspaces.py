@@ -1,0 +1,82 @@
+"""Column spaces: the orthogonal projector, and its product with a matrix without forming it."""
+
+from ..ops import projector as _ops
+from . import _check
+
+__all__ = ["project", "projector"]
+
+_NOT_FINITE = "holds NaN or infinity"
+
+
+def projector(a, /):
+    """Orthogonal projector on the column space, ``Π = A A⁺``.
+
+    Parameters
+    ----------
+    a : array, shape (..., m, n)
+        Real or complex.
+
+    Returns
+    -------
+    array, shape (..., m, m)
+        Hermitian. Where it is only needed in a product, `project` does without these m × m entries.
+
+    Raises
+    ------
+    TypeError
+        ``a`` is not a floating-point array.
+    ValueError
+        ``a`` is not an array of matrices, is empty, or has NaN or inf where the backend looks.
+
+    Notes
+    -----
+    The columns are scaled to one length, and singular values below ``10 min(m, n) eps`` of the largest are taken as
+    zero: dead and dependent columns are left out, and derivatives are those along which the rank does not change. They
+    are exact at any order, whatever singular values coincide. Source: `arrmb.ops.projector`.
+    """
+    _check_matrix("projector", "a", a)
+    with _check.backend_errors("projector", "a", _NOT_FINITE):
+        return _ops.projector(a)
+
+
+def project(a, b, /):
+    """Orthogonal projection of the columns of B on the column space of A, ``A A⁺ B``.
+
+    Parameters
+    ----------
+    a : array, shape (..., m, n)
+        Real or complex.
+    b : array, shape (..., m, p)
+
+    Returns
+    -------
+    array, shape (..., m, p)
+        The leading axes of ``a`` and ``b`` broadcast. Time and memory of a thin QR of ``a`` and of a few products with
+        it, forward and backward: nothing m × m is formed.
+
+    Raises
+    ------
+    TypeError
+        An argument is not a floating-point array, or they belong to different backends.
+    ValueError
+        The shapes do not fit, ``a`` is empty, or has NaN or inf where the backend looks.
+
+    Notes
+    -----
+    Rank and derivatives are those of `projector`. Source: `arrmb.ops.projector`.
+    """
+    _check_matrix("project", "a", a)
+    _check.matrix("project", "b", b)
+    _check.same_backend("project", a=a, b=b)
+    if a.shape[-2] != b.shape[-2]:
+        raise ValueError(
+            f"project: a and b must have the same number of rows, got shapes {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    with _check.backend_errors("project", "a", _NOT_FINITE):
+        return _ops.project(a, b)
+
+
+def _check_matrix(op, name, x):
+    _check.matrix(op, name, x)
+    if 0 in x.shape[-2:]:
+        raise ValueError(f"{op}: {name} must have at least one row and one column, got shape {tuple(x.shape)}")

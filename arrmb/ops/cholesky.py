@@ -1,0 +1,43 @@
+"""Cholesky factor, X = L L^H, L lower triangular with a positive diagonal.
+
+The function is one of the Hermitian part of X, E = (dX)_sym. With Φ the lower triangle with half the diagonal:
+
+    E = dL L^H + L dL^H  =>  L^-1 E L^-H = A + A^H,  A = L^-1 dL lower triangular  =>  dL = L Φ(L^-1 E L^-H)
+    <Lbar, L Φ(L^-1 E L^-H)> = <L^-H Φ(L^H Lbar) L^-1, E>  =>  Xbar = (L^-H Φ(L^H Lbar) L^-1)_sym
+
+Φ is its own adjoint, so the identity holds for every complex Lbar; what an imaginary part of its diagonal would add is
+skew-Hermitian, and the Hermitian part drops it.
+
+Source: Murray, "Differentiation of the Cholesky decomposition" (arXiv:1602.07527), equations 8 and 10.
+Domain: positive definite, real or complex, batched; smooth, exact at any order.
+"""
+
+from .._xp import H, device, eye_like, namespace, sym
+from ..tape.core import Op
+
+
+def lower_half(x):
+    """Φ(X): the lower triangle with half the diagonal."""
+    xp = namespace(x)
+    ones = xp.ones(x.shape[-2:], dtype=x.dtype, device=device(x))
+    return x * (xp.tril(ones) - 0.5 * eye_like(x))
+
+
+def _forward(x):
+    lower = namespace(x).linalg.cholesky(sym(x))
+    return lower, (lower,)
+
+
+def _variation(saved, dx):
+    (lower,) = saved
+    linv = namespace(lower).linalg.inv(lower)
+    return lower @ lower_half(linv @ sym(dx) @ H(linv))
+
+
+def _adjoint(saved, lbar):
+    (lower,) = saved
+    linv = namespace(lower).linalg.inv(lower)
+    return sym(H(linv) @ lower_half(H(lower) @ lbar) @ linv)
+
+
+cholesky = Op("cholesky", _forward, _variation, _adjoint)

@@ -1,0 +1,207 @@
+"""Orthogonal projector on the column space of A, Π = A A⁺; its product with B; the distance of column spaces.
+
+Let X be any inverse of A with A X = Π (A⁺ is one). Where the rank is constant, Π A = A gives (I - Π) dA = dΠ A, so with
+N = (I - Π) dA X, N = dΠ Π, and dΠ Π + Π dΠ = dΠ = N + N^H:
+
+    projector   dΠ = N + N^H                 <Πbar, dΠ> = <2 (I - Π) Πbar_sym X^H, dA>
+    project     Y = Π B, E = B - Y           dY = (I - Π) dA (X B) + X^H dA^H E + Π dB          since Π X^H = X^H
+                Abar = (I - Π) Ybar (X B)^H + E (X Ybar)^H,   Bbar = Π Ybar
+    distance    J = ½ rank A + ½ ‖B‖² - Re<B, Π B>       ( = ½ ‖Π - B B^H‖² for orthonormal or zero columns of B)
+                dJ = Re<-2 E (X B)^H, dA> + Re<E - Y, dB>
+
+Factors. A = QR, thin; R = R' S with S diagonal, the largest entry of each column of R' being 1; R' = U s V^H, of which the
+singular values above 10 k eps s_max count (k = min(m, n)) and the others are cut off. Then
+
+    Π = Q C Q^H,  C = U_kept U_kept^H             X^H = Q G,  G = U s⁺ V^H S^-1
+
+Nothing m × m is formed except Π itself, and the cost beyond one thin QR is a few products with m × n matrices. Scaling the
+columns changes no column space, and lets the unit of a feature channel have no influence on the rank.
+
+Source: Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
+separate", SIAM J. Numer. Anal. 10 (1973), lemma 4.1; Ionescu, Vantzos, Sminchisescu (2015) for the use in a layer.
+Domain: any shape, real or complex, batched. Dead (zero) and dependent columns are left out: all stays finite, and the
+derivative is that along which the rank does not change. Π jumps where the rank changes, and no derivative exists there.
+Exact at any order: second and higher orders run on A and its inverse X, whose rule (Golub and Pereyra, theorem 4.3)
+
+    dX = -X dA X + X X^H dA^H (I - A X) + (I - X A) dA^H X^H X                  for X = A⁺
+
+needs A and X alone, no QR or SVD, so ties of singular values do not matter.
+"""
+
+from .._xp import H, conj, eps, is_complex, is_traced, namespace, raw, real, sym
+from ..tape.core import Op, lift
+from .tall_qr import tall_qr
+
+
+def _factors(a):
+    """Q, C, G of the docstring, and the size of each column. Raw arrays."""
+    xp = namespace(a)
+    q, r = tall_qr(a)
+    size = xp.max(xp.abs(r), axis=-2, keepdims=True)
+    size = xp.where(size == 0.0, xp.ones_like(size), size)
+    u, s, vh = xp.linalg.svd(r / size, full_matrices=False)
+    kept = s > 10 * s.shape[-1] * eps(a) * s[..., :1]  # the largest comes first
+    s = xp.where(kept, s, xp.ones_like(s))
+    u = u * xp.astype(kept, s.dtype)[..., None, :]
+    return q, u @ H(u), (u / s[..., None, :]) @ (vh / size), size
+
+
+def _dot(a, b):
+    """Re<a, b> per matrix."""
+    return namespace(a, b).sum(real(conj(a) * b), axis=(-2, -1))
+
+
+# projector
+
+
+def _projector_forward(a):
+    q, c, g, _ = _factors(a)
+    return sym((q @ c) @ H(q)), (q, c, g)
+
+
+def _off(q, c, x):
+    """(I - Π) x"""
+    return x - q @ (c @ (H(q) @ x))
+
+
+def _projector_variation(saved, da):
+    q, c, g = saved
+    n = _off(q, c, da @ H(g)) @ H(q)
+    return n + H(n)
+
+
+def _projector_adjoint(saved, pbar):
+    q, c, g = saved
+    return _off(q, c, (pbar + H(pbar)) @ (q @ g))
+
+
+# project
+
+
+def _project_forward(a, b):
+    q, c, g, _ = _factors(a)
+    p = H(q) @ b
+    y = q @ (c @ p)
+    return y, (q, c, g, H(g) @ p, b - y)
+
+
+def _project_da(saved, da):
+    q, c, g, xb, e = saved
+    return _off(q, c, da @ xb) + q @ (g @ (H(da) @ e))
+
+
+def _project_db(saved, db):
+    q, c, *_ = saved
+    return q @ (c @ (H(q) @ db))
+
+
+def _project_abar(saved, ybar):
+    q, c, g, xb, e = saved
+    z = H(q) @ ybar
+    return (ybar - q @ (c @ z)) @ H(xb) + e @ (H(z) @ g)
+
+
+_project_bbar = _project_db  # Π is Hermitian
+
+
+# distance
+
+
+def _distance_forward(a, b):
+    q, c, g, _ = _factors(a)
+    p = H(q) @ b
+    cp = c @ p
+    e = b - q @ cp
+    rank = namespace(c).sum(real(namespace(c).linalg.diagonal(c)), axis=-1)
+    return 0.5 * (rank + _dot(b, b)) - _dot(p, cp), (b, H(g) @ p, e)
+
+
+def _distance_da(saved, da):
+    _, xb, e = saved
+    return -2.0 * _dot(e, da @ xb)
+
+
+def _distance_db(saved, db):
+    b, _, e = saved
+    return _dot(2.0 * e - b, db)  # E - Y = 2E - B
+
+
+def _distance_abar(saved, jbar):
+    _, xb, e = saved
+    return e @ (H(xb) * (-2.0 * jbar[..., None, None]))
+
+
+def _distance_bbar(saved, jbar):
+    b, _, e = saved
+    return (2.0 * e - b) * jbar[..., None, None]
+
+
+# Second and higher orders: Π = A X, with X from an op whose rule is smooth in A and X.
+
+
+def _pinv_forward(a):
+    if is_traced(a):
+        x = _pinv(a)
+    else:
+        q, _, g, _ = _factors(a)
+        x = H(g) @ H(q)
+    return x, (a, x)
+
+
+def _off_rows(a, x, v):
+    """v (I - A X)"""
+    return v - (v @ a) @ x
+
+
+def _off_null(a, x, v):
+    """(I - X A) v"""
+    return v - x @ (a @ v)
+
+
+def _pinv_variation(saved, da):
+    a, x = saved
+    return _off_rows(a, x, (x @ H(x)) @ H(da)) + _off_null(a, x, H(x @ da)) @ x - (x @ da) @ x
+
+
+def _pinv_adjoint(saved, xbar):
+    a, x = saved
+    return H(_off_rows(a, x, (x @ H(x)) @ xbar) + _off_null(a, x, xbar @ H(x)) @ x) - H(x) @ (xbar @ H(x))
+
+
+_pinv = Op("pinv", _pinv_forward, _pinv_variation, _pinv_adjoint)
+
+
+def _with_inverse(a):
+    """A with its columns scaled, and X = A⁺ of that."""
+    a = lift(a) / lift(_factors(raw(a))[3])
+    return a, lift(_pinv(a))
+
+
+def _projector_composite(a):
+    a, x = _with_inverse(a)
+    return sym(a @ x)
+
+
+def _project_composite(a, b):
+    a, x = _with_inverse(a)
+    return a @ (x @ lift(b))
+
+
+def _distance_composite(a, b):
+    a, x = _with_inverse(a)
+    b = lift(b)
+    rank = _dot(H(x), a)  # tr(A X)
+    return 0.5 * (rank + _dot(b, b)) - _dot(b, a @ (x @ b))
+
+
+projector = Op("projector", _projector_forward, _projector_variation, _projector_adjoint, _projector_composite)
+project = Op(
+    "project", _project_forward, (_project_da, _project_db), (_project_abar, _project_bbar), _project_composite
+)
+distance = Op(
+    "distance",
+    _distance_forward,
+    (_distance_da, _distance_db),
+    (_distance_abar, _distance_bbar),
+    _distance_composite,
+)

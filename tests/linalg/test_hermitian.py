@@ -1,0 +1,123 @@
+"""Public functions of Hermitian matrices: values on every backend, nesting, domains, and wrong input."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+import arrmb
+from arrmb import linalg
+from arrmb.testing import Draw, check_grads
+
+X = Draw(0).hermitian((0.5, 0.5, 1.5, 3.0))
+FUNCTIONS = {
+    "logmh": (linalg.logmh, scipy.linalg.logm),
+    "expmh": (linalg.expmh, scipy.linalg.expm),
+    "sqrtmh": (linalg.sqrtmh, scipy.linalg.sqrtm),
+    "invsqrtmh": (linalg.invsqrtmh, lambda x: scipy.linalg.inv(scipy.linalg.sqrtm(x))),
+    "powmh": (lambda x: linalg.powmh(x, 0.3), lambda x: scipy.linalg.fractional_matrix_power(x, 0.3)),
+    "powmh, negative integer": (lambda x: linalg.powmh(x, -2), lambda x: np.linalg.matrix_power(x, -2)),
+    "spectral": (lambda x: linalg.spectral(x, lambda w: arrmb.namespace(w).tanh(w)), scipy.linalg.tanhm),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_values_against_scipy(backend, name):
+    function, reference = FUNCTIONS[name]
+    y = backend.get(function(backend.put(X, "float64")))
+    np.testing.assert_allclose(y, reference(X), rtol=1e-10, atol=1e-12)
+
+
+def test_singular_square_root(backend):
+    x = backend.put(Draw(1).hermitian((0.0, 0.0, 1.0, 4.0)), "float64")
+    y = backend.get(linalg.sqrtmh(x))
+    np.testing.assert_allclose(y @ y, backend.get(x), atol=1e-7)  # √ of a rounding error of 1e-16
+
+
+def test_low_precision_of_a_rounded_zero():
+    x = Draw(1).hermitian((0.0, 0.0, 1.0, 4.0)) - 1e-16 * np.eye(4)
+    assert np.all(np.isfinite(linalg.sqrtmh(x)))
+
+
+def test_gradient_is_hermitian_and_complete_for_complex():
+    x = Draw(2, complex=True).hermitian((1.0, 1.0, 2.0))
+    g = Draw(3, complex=True).normal(3, 3)
+
+    def loss(x):
+        xp = arrmb.namespace(x)
+        return xp.sum(xp.real(np.conj(g) * linalg.logmh(x)))
+
+    gradient = arrmb.grad(loss)(x)
+    np.testing.assert_allclose(gradient, gradient.conj().T, atol=1e-14)
+    check_grads(loss, (x,))
+
+
+@pytest.mark.parametrize("values", [(2.0, 1.0, 0.5), (1.0, 1.0, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)])
+@pytest.mark.parametrize("shape", [(3, 3), (5, 3), (3, 4)])
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_svd_function(backend, values, shape, is_complex):
+    x = backend.put(Draw(4, is_complex).with_singular_values(*shape, values), "complex128" if is_complex else "float64")
+
+    def odd(s):
+        return s / (2.0 + s * s)
+
+    u, s, vh = np.linalg.svd(backend.get(x), full_matrices=False)
+    np.testing.assert_allclose(backend.get(linalg.svd_function(x, odd)), (u * odd(s)) @ vh, atol=1e-13)
+    check_grads(lambda x: linalg.svd_function(x, odd), (x,))
+
+
+def test_user_function_with_kinks_and_given_derivatives():
+    def soft(s):
+        xp = arrmb.namespace(s)
+        return xp.sign(s) * xp.maximum(xp.abs(s) - 0.3, 0.0)
+
+    def step(s):
+        xp = arrmb.namespace(s)
+        return xp.astype(xp.abs(s) > 0.3, s.dtype)
+
+    x = Draw(5).with_singular_values(4, 3, (1.0, 1.0, 0.1))
+    check_grads(lambda x: linalg.svd_function(x, soft, df=step, ddf=lambda s: 0.0 * s), (x,))
+
+
+@pytest.mark.parametrize("name", ["logmh", "expmh", "sqrtmh", "invsqrtmh"])
+@pytest.mark.parametrize(
+    "x, error, message",
+    [
+        (np.ones((2, 3)), ValueError, r"x must have shape \(..., n, n\), got \(2, 3\)"),
+        (np.ones(3), ValueError, r"x must have shape"),
+        (np.eye(3, dtype=int), TypeError, "x has dtype int64"),
+        ([[1.0]], TypeError, "x must be a floating-point array, got list"),
+        (1.0, TypeError, "x must be a floating-point array, got float"),
+    ],
+)
+def test_wrong_input(name, x, error, message):
+    with pytest.raises(error, match=f"^{name}: .*{message}"):
+        getattr(linalg, name)(x)
+
+
+@pytest.mark.parametrize("name", ["logmh", "sqrtmh", "invsqrtmh"])
+def test_indefinite(backend, name):
+    x = backend.put(np.stack([np.eye(3), np.diag([1.0, -2.0, 3.0])]), "float64")
+    if backend.name == "cupy":
+        assert np.any(np.isnan(backend.get(getattr(linalg, name)(x))))
+        return
+    with pytest.raises(ValueError, match=f"^{name}: argument x must be positive .*smallest eigenvalue is -2; add"):
+        getattr(linalg, name)(x)
+
+
+def test_wrong_parameters():
+    with pytest.raises(TypeError, match="powmh: p must be a finite Python number, got array"):
+        linalg.powmh(X, np.asarray(0.5))
+    with pytest.raises(TypeError, match="clampmh: low must be a Python number"):
+        linalg.clampmh(X, None)
+    with pytest.raises(TypeError, match="spectral: f must be a function of an array, got float"):
+        linalg.spectral(X, 2.0)
+    with pytest.raises(TypeError, match="svd_function: df must be a function"):
+        linalg.svd_function(X, lambda s: s, df=1.0)
+    with pytest.raises(ValueError, match=r"top_projector: k must be an integer from 0 to n = 4, got 5"):
+        linalg.top_projector(X, 5)
+    with pytest.raises(ValueError, match="top_projector: k=3 splits a group of equal eigenvalues"):
+        linalg.top_projector(X, 3)
+    with pytest.raises(TypeError, match="depends on a traced array other than the matrix"):
+        arrmb.grad(lambda p: linalg.trace(linalg.spectral(X, lambda w: w * p)))(np.asarray(2.0))
+    with pytest.raises(TypeError, match="depends on a traced array other than the matrix"):
+        arrmb.grad(lambda x: linalg.trace(linalg.spectral(x, lambda w: w * x[0, 0])))(X)

@@ -1,0 +1,129 @@
+"""Products, norms and powers of the linalg extension."""
+
+import math
+
+import numpy as np
+import pytest
+
+import arrmb
+from arrmb import linalg
+from arrmb.testing import Draw, check_grads
+
+
+@pytest.fixture(params=["float64", "complex128"])
+def put(request, backend):
+    """Arrays of a shape and number, random, real and complex, on each backend."""
+
+    def make(*shape, seed=0):
+        return backend.put(Draw(seed, complex=request.param == "complex128").normal(*shape), request.param)
+
+    make.get = backend.get
+    return make
+
+
+CASES = {
+    "matmul": (lambda a, b: linalg.matmul(a, b), [(2, 3, 4), (4, 2)]),
+    "matrix_transpose": (lambda a: linalg.matrix_transpose(a), [(2, 3, 4)]),
+    "tensordot": (lambda a, b: linalg.tensordot(a, b), [(2, 3, 4), (3, 4, 5)]),
+    "tensordot, one axis": (lambda a, b: linalg.tensordot(a, b, axes=1), [(2, 3), (3, 5)]),
+    "tensordot, pairs": (lambda a, b: linalg.tensordot(a, b, axes=((0, 2), (1, 0))), [(2, 3, 4), (4, 2)]),
+    "vecdot": (lambda a, b: linalg.vecdot(a, b), [(2, 3), (2, 3)]),
+    "vecdot, axis": (lambda a, b: linalg.vecdot(a, b, axis=-2), [(2, 3), (2, 3)]),
+    "outer": (lambda a, b: linalg.outer(a, b), [(3,), (2,)]),
+    "cross": (lambda a, b: linalg.cross(a, b), [(2, 3), (3,)]),
+    "cross, axis": (lambda a, b: linalg.cross(a, b, axis=-2), [(3, 2), (4, 3, 2)]),
+    "diagonal": (lambda a: linalg.diagonal(a), [(2, 3, 4)]),
+    "diagonal, below": (lambda a: linalg.diagonal(a, offset=-1), [(3, 4)]),
+    "diagonal, above": (lambda a: linalg.diagonal(a, offset=2), [(3, 4)]),
+    "trace": (lambda a: linalg.trace(a), [(2, 3, 4)]),
+    "trace, above": (lambda a: linalg.trace(a, offset=1), [(3, 4)]),
+    "vector_norm": (lambda a: linalg.vector_norm(a), [(3, 4)]),
+    "vector_norm, axis": (lambda a: linalg.vector_norm(a, axis=0), [(3, 4)]),
+    "vector_norm, axes": (lambda a: linalg.vector_norm(a, axis=(0, -1), keepdims=True), [(3, 2, 4)]),
+    "vector_norm, 1": (lambda a: linalg.vector_norm(a, axis=-1, ord=1), [(3, 4)]),
+    "vector_norm, 3": (lambda a: linalg.vector_norm(a, axis=-1, ord=3), [(3, 4)]),
+    "vector_norm, inf": (lambda a: linalg.vector_norm(a, axis=-1, ord=math.inf), [(3, 4)]),
+    "vector_norm, -inf": (lambda a: linalg.vector_norm(a, axis=-1, ord=-math.inf), [(3, 4)]),
+    "matrix_norm": (lambda a: linalg.matrix_norm(a), [(2, 3, 4)]),
+    **{
+        f"matrix_norm, {ord}": (lambda a, ord=ord: linalg.matrix_norm(a, ord=ord, keepdims=True), [(2, 3, 4)])
+        for ord in ("nuc", 1, -1, 2, -2, math.inf, -math.inf)
+    },
+    **{f"matrix_power, {n}": (lambda a, n=n: linalg.matrix_power(a, n), [(2, 3, 3)]) for n in (1, 2, 5, -1, -3)},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_derivatives(put, name):
+    f, shapes = CASES[name]
+    check_grads(f, tuple(put(*shape, seed=i) for i, shape in enumerate(shapes)), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_traced_values_are_the_backend_s(put, name):
+    """On raw arrays and below a trace, against the same function of the backend."""
+    f, shapes = CASES[name]
+    xs = tuple(put(*shape, seed=i) for i, shape in enumerate(shapes))
+    theirs = put.get(_with_linalg(f, arrmb.namespace(xs[0]).linalg)(*xs))
+    for value in (put.get(f(*xs)), put.get(arrmb.jvp(f, xs, xs)[0])):
+        np.testing.assert_allclose(value, theirs, rtol=1e-12, atol=1e-12)
+        assert value.dtype == theirs.dtype
+
+
+def _with_linalg(f, module):
+    """The lambda ``f`` with the name ``linalg`` in it standing for another module."""
+    return type(f)(f.__code__, {"linalg": module, "math": math}, f.__name__, f.__defaults__)
+
+
+@pytest.mark.parametrize("name", ["matmul", "outer", "cross", "vecdot", "tensordot"])
+def test_one_traced_and_one_raw_argument(put, name):
+    f, shapes = CASES[name]
+    a, b = put(*shapes[0]), put(*shapes[1], seed=1)
+    check_grads(lambda a: f(a, b), (a,), tolerance=1e-5)
+    check_grads(lambda b: f(a, b), (b,), tolerance=1e-5)
+
+
+def test_norms_of_zero_have_gradient_zero(backend):
+    zero = backend.put(np.zeros((2, 3)), "float64")
+    for f in (linalg.vector_norm, linalg.matrix_norm, lambda x: linalg.vector_norm(x, ord=3)):
+        assert np.array_equal(backend.get(arrmb.grad(f)(zero)), np.zeros((2, 3)))
+        assert np.array_equal(backend.get(arrmb.hvp(f, (zero,), (zero + 1.0,))[0]), np.zeros((2, 3)))
+    one_zero_row = backend.put(np.array([[0.0, 0.0], [3.0, 4.0]]), "float64")
+    gradient = arrmb.grad(lambda x: arrmb.namespace(x).sum(linalg.vector_norm(x, axis=-1)))(one_zero_row)
+    np.testing.assert_allclose(backend.get(gradient), [[0.0, 0.0], [0.6, 0.8]], rtol=1e-15)
+
+
+def test_constants(backend):
+    x = backend.put(np.diag([1.0, 2.0, 0.0]), "float64")
+    rank, _ = arrmb.jvp(lambda x: (linalg.matrix_rank(x), linalg.vector_norm(x, ord=0)), (x,), (x,))
+    assert int(linalg.matrix_rank(x)) == int(rank[0]) == 2
+    assert float(rank[1]) == 2.0 and rank[1].dtype == x.dtype
+    power, dy = arrmb.jvp(lambda x: linalg.matrix_power(x, 0), (x,), (x,))
+    assert np.array_equal(backend.get(power), np.eye(3)) and np.array_equal(backend.get(dy), np.zeros((3, 3)))
+
+
+def test_integer_arrays_where_the_standard_has_them():
+    x = np.arange(6).reshape(2, 3)
+    assert linalg.trace(x) == 4 and np.array_equal(linalg.diagonal(x), [0, 4])
+    assert np.array_equal(linalg.outer(x[0], x[1]), np.outer(x[0], x[1]))
+    assert np.array_equal(linalg.cross(x[0], x[1]), np.cross(x[0], x[1]))
+
+
+def test_errors():
+    x = np.ones((2, 3))
+    for f, match in {
+        lambda: linalg.outer(x, x): r"outer: x1 must be one-dimensional, got shape \(2, 3\)",
+        lambda: linalg.cross(x, x[:, :2]): r"cross: x2 must have size 3 along axis -1, got shape \(2, 2\)",
+        lambda: linalg.cross(x.T, x.T[:, 0], axis=0): r"cross: count the axis from the end",
+        lambda: linalg.diagonal(x[0]): r"diagonal: x must have shape",
+        lambda: linalg.trace(x[0]): r"trace: x must have shape",
+        lambda: linalg.matrix_norm(x, ord="max"): r"matrix_norm: ord must be 'fro', .* got 'max'",
+        lambda: linalg.matrix_power(x, 2): r"matrix_power: x must have shape \(\.\.\., n, n\)",
+        lambda: linalg.matrix_power(np.zeros((2, 2)), -1): "inv: x is singular",
+    }.items():
+        with pytest.raises(ValueError, match=match):
+            f()
+    with pytest.raises(TypeError, match="matrix_power: n must be a Python int, got float; for real powers use powmh"):
+        linalg.matrix_power(np.eye(2), 0.5)
+    with pytest.raises(TypeError, match="vector_norm: x has dtype int64"):
+        linalg.vector_norm(np.arange(3))
