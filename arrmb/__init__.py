@@ -1,9 +1,10 @@
 """arrmb: structured matrix layers with exact derivatives, for NumPy, CuPy and every other Array API backend."""
 
-from . import linalg, tree
+from . import io, layers, linalg, optim, tree
 from ._debug import debug
 from ._xp import namespace
-from .tape import namespace as _traced_namespace, traced as _traced_array  # noqa: F401  they complete the traced array
+from .tape import namespace as _traced_namespace  # noqa: F401  this and the next complete the traced array
+from .tape import traced as _traced_array  # noqa: F401
 from .tape.core import Op
 from .transforms import grad, hvp, jacobian, jvp, value_and_grad, vjp
 
@@ -14,10 +15,13 @@ __all__ = [
     "debug",
     "grad",
     "hvp",
+    "io",
     "jacobian",
     "jvp",
+    "layers",
     "linalg",
     "namespace",
+    "optim",
     "tree",
     "value_and_grad",
     "vjp",

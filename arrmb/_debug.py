@@ -13,9 +13,9 @@ from .tape.core import Debug, Traced, any_traced, below
 def debug(f):
     """``f``, with every op that it runs checked for NaN and infinity.
 
-    ``debug`` is a transformation like the others, and where it stands decides what is checked: ``grad(debug(f))`` checks
-    the forward pass, ``debug(grad(f))`` the forward pass and the adjoints. Unused, it costs nothing; used, it makes a GPU
-    wait after every op.
+    ``debug`` is a transformation like the others, and where it stands decides what is checked: ``grad(debug(f))``
+    checks the forward pass, ``debug(grad(f))`` the forward pass and the adjoints. Unused, it costs nothing; used, it
+    makes a GPU wait after every op.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def debug(f):
         nested = any_traced(leaves)
         boxed = [Traced(x, trace, None) if hasattr(x, "dtype") and is_inexact(x) else x for x in leaves]
         args, kwargs = structure.unflatten(boxed)
-        return tree.map(lambda v: below(trace, v, any_traced(leaves)), f(*args, **kwargs))
+        return tree.map(lambda v: below(trace, v, nested), f(*args, **kwargs))
 
     return checked
 

@@ -61,9 +61,7 @@ def _find_namespace(x):
     try:
         xp = array_api_compat.array_namespace(x)
     except TypeError:
-        raise TypeError(
-            f"expected an array (NumPy, CuPy, PyTorch, ...), got {type(x).__name__}"
-        ) from None
+        raise TypeError(f"expected an array (NumPy, CuPy, PyTorch, ...), got {type(x).__name__}") from None
     _NAMESPACES[type(x)] = xp
     return xp
 
@@ -190,9 +188,7 @@ def sum_to(x, shape, dtype):
     xp = namespace(x)
     if x.shape != shape:
         lead = len(x.shape) - len(shape)
-        axes = tuple(range(lead)) + tuple(
-            lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1
-        )
+        axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1)
         if axes:
             x = xp.sum(x, axis=axes, keepdims=True)
         x = xp.reshape(x, shape)

@@ -206,8 +206,8 @@ def jacobian(f):
     """A function that returns the Jacobian of ``f`` with respect to its first argument.
 
     ``f`` maps a pytree of real arrays to a pytree of real arrays. The result has the structure of the output, with the
-    structure of the argument in place of each leaf, and in it arrays of shape ``y.shape + x.shape``. It is built by rows
-    (reverse mode) or by columns (forward mode), whichever are fewer.
+    structure of the argument in place of each leaf, and in it arrays of shape ``y.shape + x.shape``. It is built by
+    rows (reverse mode) or by columns (forward mode), whichever are fewer.
     """
 
     @functools.wraps(f)
@@ -250,7 +250,7 @@ def _raw_zeros(v):
 
 
 def _split(leaves, vectors, others, axis):
-    """The results for `_units(leaves)`, stacked per leaf along ``axis``: a list per leaf of one array per leaf of ``others``."""
+    """The results for `_units(leaves)` stacked along ``axis``: per leaf, a list of one array per leaf of ``others``."""
     parts, start = [], 0
     for v in leaves:
         n = math.prod(v.shape)
@@ -269,8 +269,8 @@ def _leaves(args, what):
     for x in leaves:
         if not hasattr(x, "dtype"):
             raise TypeError(
-                f"{what}: expected pytrees of floating-point arrays, found a {type(x).__name__}. Wrap a number with "
-                "xp.asarray(x, dtype=xp.float64); declare a field of a layer that is not an array with arrmb.tree.static()"
+                f"{what}: expected pytrees of floating-point arrays, found a {type(x).__name__}. Wrap a number "
+                "with xp.asarray(x, dtype=xp.float64); declare a field that is no array with arrmb.tree.static()"
             )
         if not is_inexact(x):
             raise TypeError(

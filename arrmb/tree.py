@@ -6,9 +6,6 @@ of its structure. Layers are such dataclasses; a model is a tree of them, and it
 
 from __future__ import annotations
 
-import dataclasses as _dataclasses
-import functools
-
 _NAMESPACE = "arrmb"
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 
+import numpy as np
 import pytest
 
 from arrmb.testing import backends, check_op
@@ -22,6 +23,12 @@ def _backend(name):
     if name not in BACKENDS:
         pytest.skip(MISSING[name])
     return BACKENDS[name]
+
+
+@pytest.fixture
+def rng():
+    """The same numbers in every test, whichever tests ran before it."""
+    return np.random.default_rng(0)
 
 
 @pytest.fixture(params=list(MISSING))
@@ -57,6 +64,24 @@ def _checker(name, dtype):
 
 def pytest_addoption(parser):
     parser.addoption("--identity-table", metavar="FILE", help="write the adjoint identity's violations as JSON")
+
+
+def pytest_sessionfinish(session):
+    """With several processes (pytest-xdist), hand what was measured here to the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["identities"] = [[*k, v] for k, v in _identities.items()]
+
+
+def pytest_configure(config):
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(_Collector())
+
+
+class _Collector:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node, error):
+        for *key, worst in getattr(node, "workeroutput", {}).get("identities", []):
+            _identities[tuple(key)] = max(worst, _identities.get(tuple(key), 0.0))
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -103,7 +103,7 @@ def pooling_peer(lib, x, g):
 
 
 def projector_peer(lib, x, g):
-    w, v = lib.eigh(x)
+    _, v = lib.eigh(x)
     return (g * (v[:, 4:] @ v[:, 4:].T)).sum()
 
 
@@ -121,25 +121,52 @@ ROWS = {
     "log of the identity": (np.eye(6), G, E, lambda *a: of_matrix(LOG, *a), linalg.logmh, log_peer),
     "log, spectrum (1,1,1,2,2,5)": (spd(1, 1, 1, 2, 2, 5), G, E, lambda *a: of_matrix(LOG, *a), linalg.logmh, log_peer),
     "square root, same spectrum": (
-        spd(1, 1, 1, 2, 2, 5), G, E, lambda *a: of_matrix(SQRT, *a), linalg.sqrtmh,
+        spd(1, 1, 1, 2, 2, 5),
+        G,
+        E,
+        lambda *a: of_matrix(SQRT, *a),
+        linalg.sqrtmh,
         eigh_function(lambda lib, w: lib.sqrt(w)),
     ),
     "V diag(w) V^T at the identity": (
-        np.eye(6), G, E, linear, lambda x: linalg.spectral(x, identity), eigh_function(lambda lib, w: w),
+        np.eye(6),
+        G,
+        E,
+        linear,
+        lambda x: linalg.spectral(x, identity),
+        eigh_function(lambda lib, w: w),
     ),
     "O2P log(F^T F + 1e-3 I), F 3 × 6": (
-        F36, G, RNG.standard_normal((3, 6)), lambda *a: of_features(LOG, *a), second_order_pooling, pooling_peer,
+        F36,
+        G,
+        RNG.standard_normal((3, 6)),
+        lambda *a: of_features(LOG, *a),
+        second_order_pooling,
+        pooling_peer,
     ),
     "projector on the top 2, spectrum (.2,.2,.5,1,3,3)": (
-        spd(0.2, 0.2, 0.5, 1, 3, 3), G, E, lambda *a: of_matrix(STEP, *a), lambda x: linalg.top_projector(x, 2),
+        spd(0.2, 0.2, 0.5, 1, 3, 3),
+        G,
+        E,
+        lambda *a: of_matrix(STEP, *a),
+        lambda x: linalg.top_projector(x, 2),
         projector_peer,
     ),
     "log, near ties 1, 1+1e-9, 1+2e-9, 2, 2, 5": (
-        spd(1, 1 + 1e-9, 1 + 2e-9, 2, 2, 5), G, E, lambda *a: of_matrix(LOG, *a), linalg.logmh, log_peer,
+        spd(1, 1 + 1e-9, 1 + 2e-9, 2, 2, 5),
+        G,
+        E,
+        lambda *a: of_matrix(LOG, *a),
+        linalg.logmh,
+        log_peer,
     ),
     "U S V^T of diag(1,1,2,3)": (
-        np.diag([1.0, 1, 2, 3]), G[:4, :4] + np.triu(G[:4, :4]), E[:4, :4], linear,
-        lambda x: linalg.svd_function(x, identity), svd_peer,
+        np.diag([1.0, 1, 2, 3]),
+        G[:4, :4] + np.triu(G[:4, :4]),
+        E[:4, :4],
+        linear,
+        lambda x: linalg.svd_function(x, identity),
+        svd_peer,
     ),
     "U S V^T of a rank-2 5 × 3": (RANK2, GS, ES, linear, lambda x: linalg.svd_function(x, identity), svd_peer),
 }

@@ -17,7 +17,6 @@ from . import _check
 __all__ = ["cholesky", "eigh", "eigvalsh", "qr", "svd", "svdvals"]
 
 
-
 class EighResult(NamedTuple):
     """Eigenvalues (..., n), ascending, and eigenvectors (..., n, n), as columns."""
 

@@ -4,7 +4,8 @@ import math
 
 from .._xp import H, device, namespace
 from ..ops import scalar
-from ..ops.spectral import TopGroup, spectral as _spectral
+from ..ops.spectral import TopGroup
+from ..ops.spectral import spectral as _spectral
 from . import _check
 
 _NOTES = """

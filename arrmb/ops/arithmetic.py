@@ -9,8 +9,8 @@
 
 Each adjoint multiplies by the conjugate of the same factor. The engine sums a cotangent over broadcast axes.
 
-Domain: smooth, any order, save for power at base 0 with an exponent below the order, and maximum, minimum and where, which
-are piecewise linear: at a tie, maximum and minimum give half of the derivative to each side.
+Domain: smooth, any order, save for power at base 0 with an exponent below the order, and maximum, minimum and where,
+which are piecewise linear: at a tie, maximum and minimum give half of the derivative to each side.
 """
 
 import operator
@@ -173,11 +173,13 @@ def _where_forward(condition, a, b):
 
 
 def _first(saved, v):
-    return namespace(v).where(saved[0], v, 0.0)
+    xp = namespace(v)
+    return xp.where(saved[0], v, xp.zeros_like(v))
 
 
 def _second(saved, v):
-    return namespace(v).where(saved[0], 0.0, v)
+    xp = namespace(v)
+    return xp.where(saved[0], xp.zeros_like(v), v)
 
 
 where = Op("where", _where_forward, (None, _first, _second), (None, _first, _second))

@@ -119,9 +119,7 @@ def _unrepeat(ybar, shape, *, repeats, axis):
     return xp.sum(xp.reshape(ybar, split), axis=axis + 1)
 
 
-repeat = linear(
-    "repeat", lambda x, *, repeats, axis: namespace(x).repeat(x, repeats, axis=axis), _unrepeat
-)
+repeat = linear("repeat", lambda x, *, repeats, axis: namespace(x).repeat(x, repeats, axis=axis), _unrepeat)
 
 
 # diagonal of the last two axes, and its transpose
@@ -176,8 +174,7 @@ def _concat_variation(saved, *dxs):
     like = next(dx for dx in dxs if dx is not None)
     xp = namespace(like)
     dxs = [
-        xp.zeros(shape, dtype=like.dtype, device=device(like)) if dx is None else dx
-        for dx, shape in zip(dxs, shapes)
+        xp.zeros(shape, dtype=like.dtype, device=device(like)) if dx is None else dx for dx, shape in zip(dxs, shapes)
     ]
     return xp.concat(dxs, axis=axis)
 

@@ -6,7 +6,9 @@ Source: Giles, "Collected matrix derivative results for forward and reverse mode
 Domain: everywhere, any order; a cotangent is summed over broadcast batch axes by the engine.
 """
 
-from .._xp import H, conj
+import math
+
+from .._xp import H, conj, namespace
 from ..tape.core import Op
 
 # A vector a takes part as a row (1, n), a vector b as a column (n, 1); the axis of 1 is missing from y.
@@ -39,7 +41,13 @@ def _bbar(saved, ybar):
         return conj(a) * ybar if len(b.shape) == 1 else conj(a)[:, None] * ybar[..., None, :]
     if len(b.shape) == 1:
         return (H(a) @ ybar[..., None])[..., 0]
+    if len(b.shape) == 2 and len(a.shape) > 2:  # the sum over the batch is part of one product, not taken afterwards
+        a, ybar = _rows(a), _rows(ybar)
     return H(a) @ ybar
+
+
+def _rows(x):
+    return namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 matmul = Op("matmul", _forward, (_da, _db), (_abar, _bbar))

@@ -48,9 +48,7 @@ def _extremum(name):
         hit = xp.astype(x == y, x.dtype)
         weight = hit / xp.sum(hit, axis=axis, keepdims=True)
         if not keepdims:
-            y = xp.reshape(
-                y, tuple(n for i, n in enumerate(y.shape) if i not in reduced_axes(y.ndim, axis))
-            )
+            y = xp.reshape(y, tuple(n for i, n in enumerate(y.shape) if i not in reduced_axes(y.ndim, axis)))
         return y, (weight, axis, keepdims)
 
     def variation(saved, dx):

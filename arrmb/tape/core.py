@@ -1,9 +1,9 @@
 """The engine: ops, traces, and the two directions in which the rules of an op are run.
 
-An :class:`Op` called on raw arrays is its forward function and nothing else. Called on traced arrays, it is handed to the
-innermost trace among them, which takes the values out, runs the op on what lies below and keeps what its direction
-needs: `Reverse` appends a node to its tape, `Forward` pushes a tangent, `Debug` looks at the result. What lies below may
-itself be traced, by an outer trace: that is all there is to nesting and to higher derivatives.
+An :class:`Op` called on raw arrays is its forward function and nothing else. Called on traced arrays, it is handed to
+the innermost trace among them, which takes the values out, runs the op on what lies below and keeps what its direction
+needs: `Reverse` appends a row to its tape, `Forward` pushes a tangent, `Debug` looks at the result. What lies below
+may itself be traced, by an outer trace: that is all there is to nesting and to higher derivatives.
 
 There are no rules, no backend and no global state in this file. Operators and methods of `Traced` are in `traced.py`.
 """
@@ -116,7 +116,7 @@ def below(trace, x, nested):
 
 
 def _unbox(trace, args):
-    """Values of ``args`` below ``trace``, their links (None: constant for this trace), and whether one is still traced."""
+    """Values of ``args`` below ``trace``, their links (None: a constant here), and whether one is still traced."""
     values, links, nested = [], [], False
     for a in args:
         link = None
@@ -136,10 +136,10 @@ def _unbox(trace, args):
 class Reverse:
     """Records every op, to run the adjoints backwards.
 
-    A node is a tuple ``(number, shape, dtype)``: what there is to know about a value in order to give it a cotangent. The
-    tape is a list of rows ``(node, op, saved, parents, nested)``, parents being the nodes of the op's arguments. Rows hold
-    no rows: the graph is a flat list, which is freed at once, without recursion. An op with several outputs has a row of
-    its own and one, with ``op`` None, per output.
+    A node is a tuple ``(number, shape, dtype)``: what there is to know about a value in order to give it a cotangent.
+    The tape is a list of rows ``(node, op, saved, parents, nested)``, parents being the nodes of the op's arguments.
+    Rows hold no rows: the graph is a flat list, which is freed at once, without recursion. An op with several outputs
+    has a row of its own and one, with ``op`` None, per output.
     """
 
     __slots__ = ("level", "numbers", "tape")
@@ -174,7 +174,7 @@ class Reverse:
         return tuple(outputs)
 
     def pull(self, cotangents, release=False):
-        """Run the adjoints. ``cotangents`` maps numbers of nodes to cotangents; those of the inputs are what remains in it.
+        """Run the adjoints. ``cotangents`` maps numbers of nodes to cotangents; what remains in it is those of inputs.
 
         With ``release`` the tape is consumed: what an adjoint has used is freed before the next one runs.
         """
@@ -203,7 +203,7 @@ class Reverse:
 
 
 def any_traced(arrays):
-    for a in arrays:  # a generator in any() costs three times as much
+    for a in arrays:  # noqa: SIM110  a generator in any() costs three times as much
         if type(a) is Traced:
             return True
     return False

@@ -21,8 +21,8 @@ def _unary(op):
     return function
 
 
-_ONE = "exp expm1 log log1p log2 log10 sqrt square reciprocal sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh"
-for _name in (*_ONE.split(), "negative", "abs", "real", "imag"):
+_ONE = "exp expm1 log log1p log2 log10 sqrt square reciprocal sin cos tan asin acos atan sinh cosh tanh asinh acosh"
+for _name in f"{_ONE} atanh negative abs real imag".split():
     globals()[_name] = _unary(getattr(elementwise, _name))
 conj = _unary(elementwise.conjugate)
 
@@ -31,16 +31,13 @@ def positive(x, /):
     return x
 
 
+def _array(x, like):
+    return x if hasattr(x, "dtype") else namespace(like).asarray(x, dtype=like.dtype, device=device(like))
+
+
 def _binary(op):
     def function(x1, x2, /):
-        if not hasattr(x1, "dtype"):
-            x1 = namespace(x2).asarray(x1, dtype=x2.dtype, device=device(x2))
-        elif not hasattr(x2, "dtype"):
-            x2 = namespace(x1).asarray(x2, dtype=x1.dtype, device=device(x1))
-        else:
-            namespace(x1, x2)  # raises if the backends differ
-            x1, x2 = (lift(x1), x2) if is_traced(x2) else (x1, lift(x2))
-        return op(x1, x2)
+        return op(*_lifted((_array(x1, x2), _array(x2, x1))))
 
     return function
 
@@ -51,12 +48,7 @@ pow = _binary(arithmetic.power)
 
 
 def where(condition, x1, x2, /):
-    like = x1 if hasattr(x1, "dtype") else x2
-    if not hasattr(x1, "dtype"):
-        x1 = namespace(like).asarray(x1, dtype=like.dtype, device=device(like))
-    if not hasattr(x2, "dtype"):
-        x2 = namespace(like).asarray(x2, dtype=like.dtype, device=device(like))
-    return arithmetic.where(raw(condition), x1, x2)
+    return arithmetic.where(raw(condition), *_lifted((_array(x1, x2), _array(x2, x1))))
 
 
 def clip(x, /, min=None, max=None):
@@ -93,13 +85,18 @@ def _count(x, axis):
 
 def mean(x, /, *, axis=None, keepdims=False):
     n = _count(x, axis)
-    return sum(x, axis=axis, keepdims=keepdims) * (1.0 / n if n else math.nan)
+    return _times(sum(x, axis=axis, keepdims=keepdims), 1.0 / n if n else math.nan)
+
+
+def _times(x, factor):
+    y = x * factor
+    return y if y.dtype == x.dtype else astype(y, x.dtype)  # NumPy 1.x widens 0-d arrays
 
 
 def var(x, /, *, axis=None, correction=0.0, keepdims=False):
     from_mean = x - mean(x, axis=axis, keepdims=True)
     n = _count(x, axis) - correction
-    return sum(from_mean * from_mean, axis=axis, keepdims=keepdims) * (1.0 / n if n > 0 else math.nan)
+    return _times(sum(from_mean * from_mean, axis=axis, keepdims=keepdims), 1.0 / n if n > 0 else math.nan)
 
 
 def std(x, /, *, axis=None, correction=0.0, keepdims=False):

@@ -1,4 +1,4 @@
-"""The Array API namespace of traced arrays: `functions.py` and `arrmb.linalg`, over the namespace of the arrays below."""
+"""The Array API namespace of traced arrays: `functions.py` and `arrmb.linalg` over the namespace of what they hold."""
 
 import functools
 
@@ -39,7 +39,9 @@ class TracedNamespace:
         elif name in _CONSTANT or name in _OF_CONSTANTS:
             function = _below(getattr(self.raw, name), name in _OF_CONSTANTS)
         elif name in _DATA:
-            function = _of_dtypes(getattr(self.raw, name)) if name in ("result_type", "can_cast") else getattr(self.raw, name)
+            function = (
+                _of_dtypes(getattr(self.raw, name)) if name in ("result_type", "can_cast") else getattr(self.raw, name)
+            )
         else:
             raise AttributeError(
                 f"no rule for {name!r}: the namespace of traced arrays does not have it"
@@ -58,7 +60,9 @@ class TracedNamespace:
 
     def full(self, shape, fill_value, *, dtype=None, device=None):
         if type(fill_value) is Traced:  # a 0-d array
-            return self.broadcast_to(self.asarray(fill_value, dtype=dtype), shape if isinstance(shape, tuple) else (shape,))
+            return self.broadcast_to(
+                self.asarray(fill_value, dtype=dtype), shape if isinstance(shape, tuple) else (shape,)
+            )
         return lift(self.raw.full(shape, fill_value, dtype=dtype, device=device))
 
     def full_like(self, x, /, fill_value, *, dtype=None, device=None):
@@ -94,8 +98,8 @@ def _below(function, of_constants=False):
     def wrapped(*args, **kwargs):
         if of_constants and any(_has_derivative(a) for a in (*args, *kwargs.values())):
             raise TypeError(
-                f"no rule for {function.__name__!r} of a traced array: the result would have no derivative. Write it with "
-                "other functions, such as start + (stop - start) * xp.linspace(0.0, 1.0, n)"
+                f"no rule for {function.__name__!r} of a traced array: the result would have no derivative. Write it "
+                "with other functions, such as start + (stop - start) * xp.linspace(0.0, 1.0, n)"
             )
         y = function(*[raw(a) for a in args], **{k: raw(v) for k, v in kwargs.items()})
         if isinstance(y, tuple):

@@ -7,8 +7,6 @@ import arrmb
 from arrmb.layers import second_order_pooling
 from arrmb.testing import check_grads
 
-RNG = np.random.default_rng(0)
-
 
 def reference(f, transform, eps, weights=None, average=False):
     weights = np.ones(f.shape[0]) if weights is None else weights
@@ -22,8 +20,8 @@ def reference(f, transform, eps, weights=None, average=False):
 @pytest.mark.parametrize("shape", [(7, 3), (3, 7), (1, 4), (4, 1)])
 @pytest.mark.parametrize("transform", ["log", "power", "none"])
 @pytest.mark.parametrize("average", [False, True])
-def test_value_and_gradient(backend, shape, transform, average):
-    f = RNG.standard_normal((2, *shape))
+def test_value_and_gradient(backend, rng, shape, transform, average):
+    f = rng.standard_normal((2, *shape))
     x = backend.put(f, "float64")
 
     def layer(x):
@@ -36,8 +34,8 @@ def test_value_and_gradient(backend, shape, transform, average):
 
 @pytest.mark.parametrize("n, d", [(6, 3), (4, 8)])
 @pytest.mark.parametrize("average", [False, True])
-def test_masks(backend, n, d, average):
-    f, m = RNG.standard_normal((2, n, d)), RNG.uniform(size=(2, 3, n))
+def test_masks(backend, rng, n, d, average):
+    f, m = rng.standard_normal((2, n, d)), rng.uniform(size=(2, 3, n))
     x, masks = backend.put(f, "float64"), backend.put(m, "float64")
 
     def layer(x, masks):
@@ -49,9 +47,9 @@ def test_masks(backend, n, d, average):
     check_grads(layer, (x, masks))
 
 
-def test_gradient_of_soft_masks_at_weight_zero(backend):
-    f, m = RNG.standard_normal((4, 3)), np.asarray([[0.0, 1.0, 0.5, 0.0]])
-    g = RNG.standard_normal((3, 3))
+def test_gradient_of_soft_masks_at_weight_zero(backend, rng):
+    f, m = rng.standard_normal((4, 3)), np.asarray([[0.0, 1.0, 0.5, 0.0]])
+    g = rng.standard_normal((3, 3))
     x, masks, g = (backend.put(v, "float64") for v in (f, m, g + g.T))
 
     def loss(masks):
@@ -66,8 +64,8 @@ def test_gradient_of_soft_masks_at_weight_zero(backend):
         assert got[0, i] == pytest.approx((4 * f1 - 3 * f0 - f2) / (2 * h), rel=1e-6)
 
 
-def test_boolean_masks_and_an_empty_region(backend):
-    f = RNG.standard_normal((5, 3))
+def test_boolean_masks_and_an_empty_region(backend, rng):
+    f = rng.standard_normal((5, 3))
     m = np.asarray([[True, True, False, True, False], [False] * 5])
     x, masks = backend.put(f, "float64"), backend.put(m, "float64")
 
@@ -79,8 +77,8 @@ def test_boolean_masks_and_an_empty_region(backend):
     assert np.all(backend.get(arrmb.grad(loss)(x)) == 0.0)
 
 
-def test_single_precision_is_kept(backend):
-    x = backend.put(RNG.standard_normal((3, 20, 8)), "float32")
+def test_single_precision_is_kept(backend, rng):
+    x = backend.put(rng.standard_normal((3, 20, 8)), "float32")
     y = second_order_pooling(x)
     assert y.dtype == x.dtype
     double = backend.get(second_order_pooling(backend.put(backend.get(x), "float64")))

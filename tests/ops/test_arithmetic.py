@@ -58,7 +58,11 @@ REAL = {"remainder": np.remainder, "atan2": np.arctan2, "hypot": np.hypot, "loga
 def test_real_functions(check_real, name, shapes):
     a, b = shapes
     inputs = lambda d: (base(d, a), exponent(d, b))  # noqa: E731
-    at = [] if name == "remainder" else [lambda d: (-base(d, a), exponent(d, b)), lambda d: (exponent(d, a), -base(d, b))]
+    at = (
+        []
+        if name == "remainder"
+        else [lambda d: (-base(d, a), exponent(d, b)), lambda d: (exponent(d, a), -base(d, b))]
+    )
     check_real(getattr(arithmetic, name), inputs, reference=REAL[name], batch=a == b, at=at)
 
 
@@ -196,7 +200,7 @@ def _where_op(check, mask):
 
 
 def test_where_keeps_nan_out(backend):
-    """The branch that is not taken has a zero cotangent, even where its own derivative is infinite: with an inner where."""
+    """Where a branch that is not taken has an infinite derivative, an inner where keeps it out."""
     x = backend.put(np.asarray([0.0, 4.0]), "float64")
 
     def f(x):

@@ -10,7 +10,14 @@ HOLOMORPHIC = (
     "exp expm1 log log1p log2 log10 sqrt square reciprocal sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
     "negative"
 )
-NUMPY = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
+NUMPY = {
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "asinh": "arcsinh",
+    "acosh": "arccosh",
+    "atanh": "arctanh",
+}
 
 
 @pytest.mark.parametrize("name", HOLOMORPHIC.split())
@@ -25,7 +32,12 @@ def test_holomorphic(check, name):
         return (-inputs(d)[0],)
 
     on_the_left = defined_on_the_left(name, check.dtype)
-    check(getattr(elementwise, name), inputs, reference=getattr(np, NUMPY.get(name, name)), at=[negative] if on_the_left else [])
+    check(
+        getattr(elementwise, name),
+        inputs,
+        reference=getattr(np, NUMPY.get(name, name)),
+        at=[negative] if on_the_left else [],
+    )
 
 
 def defined_on_the_left(name, dtype):
@@ -45,7 +57,7 @@ def test_abs(check):
 def test_abs_at_zero(check):
     """The derivative is 0 there, in both directions, and neither warns nor is NaN."""
     zero = check.backend.put(np.zeros(2, dtype=check.dtype), check.dtype)
-    y, pullback = arrmb.vjp(elementwise.abs, zero)
+    _y, pullback = arrmb.vjp(elementwise.abs, zero)
     one = check.backend.put(np.ones(2), check.dtype)
     np.testing.assert_array_equal(check.backend.get(pullback(one)[0]), np.zeros(2))
     np.testing.assert_array_equal(check.backend.get(arrmb.jvp(elementwise.abs, (zero,), (zero + 1,))[1]), np.zeros(2))

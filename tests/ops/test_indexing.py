@@ -43,7 +43,13 @@ def test_put(check, key):
         x[key] = y
         return x
 
-    check(indexing.put, lambda d: (d.normal(*shape),), params={"key": key, "shape": (3, 4)}, reference=reference, batch=False)
+    check(
+        indexing.put,
+        lambda d: (d.normal(*shape),),
+        params={"key": key, "shape": (3, 4)},
+        reference=reference,
+        batch=False,
+    )
 
 
 def test_keys_that_are_no_tuples(backend):
@@ -55,7 +61,9 @@ def test_keys_that_are_no_tuples(backend):
         f = lambda x, key=key: arrmb.namespace(x).sum(2.0 * x[key])  # noqa: E731
         np.testing.assert_array_equal(backend.get(arrmb.grad(f)(x)), expected)
     if backend.name != "strict":  # there, None needs an ellipsis
-        np.testing.assert_array_equal(backend.get(arrmb.grad(lambda x: arrmb.namespace(x).sum(x[None] * 2.0))(x)), 2 * np.ones(3))
+        np.testing.assert_array_equal(
+            backend.get(arrmb.grad(lambda x: arrmb.namespace(x).sum(x[None] * 2.0))(x)), 2 * np.ones(3)
+        )
 
 
 def test_boolean_mask_of_matrices(backend):

@@ -70,7 +70,9 @@ def test_cumulative_sum(check, axis):
 # prod and cumulative_prod: polynomials, so that every derivative is a product of other entries, zeros or not
 
 
-@pytest.mark.parametrize("values", [[2.0, 3.0, -1.5, 4.0, 0.5], [0.0, 3.0, 2.0], [0.0, 0.0, 2.0, 5.0], [0.0] * 4, [1.5]])
+@pytest.mark.parametrize(
+    "values", [[2.0, 3.0, -1.5, 4.0, 0.5], [0.0, 3.0, 2.0], [0.0, 0.0, 2.0, 5.0], [0.0] * 4, [1.5]]
+)
 def test_prod_with_zeros_to_second_order(backend, values):
     x = backend.put(np.asarray(values), "float64")
     n = len(values)
@@ -89,7 +91,13 @@ def test_cumulative_prod_with_zeros(backend, values):
     x = backend.put(np.asarray(values), "float64")
     check_grads(lambda x: arrmb.namespace(x).cumulative_prod(x), (x,))
     expected = np.asarray(
-        [[np.prod([v for k, v in enumerate(values[: i + 1]) if k != j]) if j <= i else 0.0 for j in range(len(values))] for i in range(len(values))]
+        [
+            [
+                np.prod([v for k, v in enumerate(values[: i + 1]) if k != j]) if j <= i else 0.0
+                for j in range(len(values))
+            ]
+            for i in range(len(values))
+        ]
     )
     found = arrmb.jacobian(lambda x: arrmb.namespace(x).cumulative_prod(x))(x)
     np.testing.assert_allclose(backend.get(found), expected, rtol=1e-15)
