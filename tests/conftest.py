@@ -1,5 +1,6 @@
 """Fixtures over backends and dtypes, and the table of the adjoint identity that the run ends with."""
 
+import collections
 import functools
 import json
 
@@ -85,9 +86,12 @@ class _Collector:
 
 
 def pytest_terminal_summary(terminalreporter, config):
+    line = terminalreporter.write_line
+    reasons = collections.Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.most_common():
+        line(f"{count} {reason}")
     if not _identities:
         return
-    line = terminalreporter.write_line
     line(f"adjoint identity, largest relative violation over {len({k[0] for k in _identities})} ops:")
     for name in BACKENDS:
         cells = []

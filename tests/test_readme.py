@@ -30,16 +30,10 @@ def test_links(target):
 
 
 def test_every_op_is_in_the_table():
-    missing = []
+    rows = [line for line in TEXT.splitlines() if "arrmb/ops/" in line]
     for module in pkgutil.iter_modules(arrmb.ops.__path__):
-        ops = {
-            v.name
-            for v in vars(importlib.import_module(f"arrmb.ops.{module.name}")).values()
-            if isinstance(v, arrmb.Op)
-        }
-        rows = [line for line in TEXT.splitlines() if f"arrmb/ops/{module.name}.py" in line]
-        missing += [f"{module.name}: {op}" for op in sorted(ops) if not any(f"`{op}`" in row for row in rows)]
-    assert not missing
+        for value in vars(importlib.import_module(f"arrmb.ops.{module.name}")).values():
+            assert not isinstance(value, arrmb.Op) or any(f"`{value.name}`" in row for row in rows), value
 
 
 def test_every_op_file_has_a_test_and_states_source_or_domain():
