@@ -86,7 +86,7 @@ def is_traced(x) -> bool:
 
 
 def device(x):
-    """The device that holds ``x``."""
+    """The device that holds ``x``. Of several GPUs, CuPy makes new arrays on the current one: `cupy.cuda.Device(i)`."""
     import array_api_compat
 
     return array_api_compat.device(raw(x))
@@ -212,6 +212,9 @@ def scatter_rows(values, indices, n):
     xp = namespace(values)
     shape = (n, *values.shape[1:])
     backend = xp.__name__.rpartition(".")[2]
+    if backend == "cupy" and is_complex(values):  # its atomic additions are of real numbers only
+        parts = [scatter_rows(part(values), indices, n) for part in (xp.real, xp.imag)]
+        return parts[0] + 1j * parts[1]
     if backend in ("numpy", "cupy"):
         out = xp.zeros(shape, dtype=values.dtype, device=device(values))
         sys.modules[backend].add.at(out, indices, values)

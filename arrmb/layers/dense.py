@@ -65,9 +65,9 @@ def he_normal(xp, rng, shape, fan_in, dtype, device):
 
     Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers" (2015).
     """
+    xp = namespace(xp.zeros(()))  # cupy or torch as well as the Array API namespace over it
     weight = rng.standard_normal(shape) * math.sqrt(2.0 / fan_in)
-    where = {} if device is None else {"device": device}
-    return xp.asarray(weight, dtype=xp.float32 if dtype is None else dtype, **where)
+    return xp.asarray(weight, dtype=xp.float32 if dtype is None else dtype, device=device)
 
 
 def relu(x):

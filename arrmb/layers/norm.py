@@ -61,8 +61,8 @@ class GroupNorm:
     @classmethod
     def init(cls, xp, channels, groups, *, eps=1e-5, dtype=None, device=None):
         """A layer with scale 1 and shift 0, in ``dtype`` (default: ``xp.float32``)."""
-        where = {} if device is None else {"device": device}
-        scale = xp.ones((channels,), dtype=xp.float32 if dtype is None else dtype, **where)
+        xp = namespace(xp.zeros(()))  # cupy or torch as well as the Array API namespace over it
+        scale = xp.ones((channels,), dtype=xp.float32 if dtype is None else dtype, device=device)
         return cls(scale, namespace(scale).zeros_like(scale), groups, eps)
 
     def __call__(self, x):

@@ -12,7 +12,9 @@ Source: Murray, "Differentiation of the Cholesky decomposition" (arXiv:1602.0752
 Domain: positive definite, real or complex, batched; smooth, exact at any order.
 """
 
-from .._xp import H, device, eye_like, namespace, sym
+import math
+
+from .._xp import H, device, diag_part, eye_like, namespace, on_host, real, sym
 from ..tape.core import Op
 
 
@@ -24,7 +26,11 @@ def lower_half(x):
 
 
 def _forward(x):
-    lower = namespace(x).linalg.cholesky(sym(x))
+    xp = namespace(x)
+    lower = xp.linalg.cholesky(sym(x))
+    if not on_host(x):  # CuPy looks at no values, and leaves what cuSOLVER had when it met a pivot that is not positive
+        definite = xp.all(real(diag_part(lower)) > 0.0, axis=-1)
+        lower = xp.where(definite[..., None, None], lower, math.nan)
     return lower, (lower,)
 
 

@@ -53,7 +53,10 @@ def _move(x, target):
         return to_device(x, target=target)
     import array_api_compat
 
-    return array_api_compat.to_device(x, target)
+    moved = array_api_compat.to_device(x, target)
+    if namespace(moved) is not namespace(x):
+        raise TypeError(f"to_device: {target!r} is not a device of {namespace(x).__name__}; return x, then convert it")
+    return moved
 
 
 to_device = Op(

@@ -218,8 +218,9 @@ def repeat(x, repeats, /, *, axis=None):
         x, axis = reshape(x, (-1,)), 0
     if not hasattr(repeats, "dtype"):
         return manipulation.repeat(x, repeats=repeats, axis=axis)
-    xp = raw_namespace(namespace(x))
-    return take(x, xp.repeat(xp.arange(x.shape[axis], device=device(x)), raw(repeats)), axis=axis)
+    ends = raw_namespace(namespace(x)).cumulative_sum(raw(repeats))
+    places = namespace(ends).arange(int(ends[-1]) if ends.shape[0] else 0, dtype=ends.dtype, device=device(x))
+    return take(x, namespace(ends).searchsorted(ends, places, side="right"), axis=axis)
 
 
 def tril(x, /, *, k=0):
