@@ -1,6 +1,8 @@
 """Functions of Hermitian matrices and of singular values, exact at ties."""
 
 import math
+import numbers
+import operator
 
 from .._xp import H, device, namespace
 from ..ops import scalar
@@ -113,13 +115,14 @@ def invsqrtmh(x, /):
 
 
 @_documented
-def powmh(x, p, /):
+def powmh(x, /, p):
     """Real power of Hermitian matrices.
 
     Parameters
     ----------
     x : array (..., n, n), real or complex floating-point
-        Positive definite; positive semidefinite is enough for a positive integer ``p``.
+        Positive definite; positive semidefinite is enough for ``p`` >= 0 (for 0 < ``p`` < 1 the derivative is infinite
+        where two eigenvalues are 0).
     p : float
         The exponent, a Python number.
 
@@ -131,13 +134,13 @@ def powmh(x, p, /):
     ------
     TypeError, ValueError
         ``p`` is not a number, ``x`` is not an array of floating-point square matrices, or (on a CPU) not positive."""
-    if not isinstance(p, (int, float)) or not math.isfinite(p):
+    if not isinstance(p, numbers.Real) or not math.isfinite(p):
         raise TypeError(f"powmh: p must be a finite Python number, got {p!r}")
     return _apply("powmh", x, scalar.power(float(p)))
 
 
 @_documented
-def clampmh(x, low, /):
+def clampmh(x, /, low):
     """Hermitian matrices with eigenvalues below ``low`` raised to it (rectification, ReEig).
 
     At an eigenvalue equal to ``low`` the derivative of max(·, low) is taken as 1.
@@ -156,8 +159,8 @@ def clampmh(x, low, /):
     ------
     TypeError, ValueError
         ``low`` is not a number, or ``x`` is not an array of floating-point square matrices."""
-    if not isinstance(low, (int, float)) or math.isnan(low):
-        raise TypeError(f"clampmh: low must be a Python number, got {low!r}")
+    if not isinstance(low, numbers.Real) or not math.isfinite(low):
+        raise TypeError(f"clampmh: low must be a finite Python number, got {low!r}")
     return _apply("clampmh", x, scalar.clamp(float(low)))
 
 
@@ -180,9 +183,10 @@ def spectral(x, f, /, df=None, ddf=None):
     Raises
     ------
     TypeError
-        ``f`` is not callable, or depends on another traced array; or ``x`` is not an array of floating-point matrices.
+        ``f`` is not callable, not real, or depends on another traced array; or ``x`` is not an array of floating-point
+        matrices.
     ValueError
-        ``x`` is not square.
+        ``x`` is not square; or (on a CPU) ``f`` does not act on each eigenvalue alone.
 
     Examples
     --------
@@ -192,10 +196,10 @@ def spectral(x, f, /, df=None, ddf=None):
     >>> arrmb.grad(loss)(x).diagonal()
     array([0.25, 0.25, 0.25])"""
     _check_callables("spectral", f, df, ddf)
-    return _apply("spectral", x, scalar.ScalarFunction("spectral", f, df, ddf))
+    return _apply("spectral", x, scalar.UserFunction("spectral", f, df, ddf))
 
 
-def top_projector(x, k, /):
+def top_projector(x, /, k):
     """Orthogonal projector on the eigenvectors of the ``k`` largest eigenvalues of Hermitian matrices.
 
     Parameters
@@ -220,9 +224,9 @@ def top_projector(x, k, /):
     Only the gaps between the two groups enter the derivatives: exact to second order with any ties inside the groups.
     """
     _check.matrix("top_projector", "x", x, square=True)
-    if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= x.shape[-1]:
+    if isinstance(k, bool) or not hasattr(k, "__index__") or not 0 <= k <= x.shape[-1]:
         raise ValueError(f"top_projector: k must be an integer from 0 to n = {x.shape[-1]}, got {k!r}")
-    return _spectral(x, kernel=TopGroup(k))
+    return _apply("top_projector", x, TopGroup(operator.index(k)))
 
 
 def svd_function(x, f, /, df=None, ddf=None):
@@ -249,7 +253,7 @@ def svd_function(x, f, /, df=None, ddf=None):
     TypeError
         ``f`` is not callable, or depends on another traced array; or ``x`` is not an array of floating-point matrices.
     ValueError
-        ``x`` has fewer than two axes.
+        ``x`` has fewer than two axes; or (on a CPU) ``f`` is not odd.
 
     Notes
     -----
@@ -264,7 +268,7 @@ def svd_function(x, f, /, df=None, ddf=None):
         xp.concat([xp.zeros((*x.shape[:-1], m), dtype=x.dtype, device=device(x)), x], axis=-1),
         xp.concat([H(x), xp.zeros((*x.shape[:-2], n, n), dtype=x.dtype, device=device(x))], axis=-1),
     ]
-    y = _spectral(xp.concat(blocks, axis=-2), kernel=scalar.ScalarFunction("svd_function", f, df, ddf))
+    y = _apply("svd_function", xp.concat(blocks, axis=-2), scalar.UserFunction("svd_function", f, df, ddf, odd=True))
     return y[..., :m, m:]
 
 

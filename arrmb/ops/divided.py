@@ -7,8 +7,10 @@ Hermite-Genocchi integral, by Gauss quadrature, loses accuracy when they are far
 
     f[a,b] = ∫₀¹ f'(b + t(a-b)) dt          f[a,b,c] = ∫₀¹∫₀¹ u f''(c + u(b-c) + uv(a-b)) du dv
 
-The rounding error of the quotient is known. Where the integral agrees with the quotient within that error, it is the
-better of the two, and is taken; where it does not, it is the worse. So no scale of f has to be known.
+The rounding error of the quotient can be bounded. Where the integral agrees with the quotient within that bound, it is
+the better of the two, and is taken; where it does not, it is the worse. So no scale of f has to be known. The bound takes f
+and its divided differences to be as accurate as their size over the whole spectrum, and the rounding of their arguments,
+allow: near a root of f, where f(a) is small by cancellation, its own size says nothing.
 
 Source: Higham, "Functions of Matrices" (2008), B.16; Hermite-Genocchi: Isaacson and Keller, "Analysis of Numerical
 Methods" (1966), 6.1.
@@ -64,21 +66,34 @@ def _better(numerator, gap, rounding, integral):
     return xp.where(equal | (xp.abs(integral - quotient) <= rounding / xp.abs(gap)), integral, quotient)
 
 
+def _size(x):
+    """The largest entry of each matrix, in absolute value."""
+    xp = namespace(x)
+    axes = tuple(range(-min(len(x.shape), 2), 0))
+    return xp.max(xp.abs(x), axis=axes, keepdims=True) if 0 not in x.shape else xp.abs(x)
+
+
 def first(f, df, a, b):
     """f[a,b] of broadcast arrays, from f and f'."""
     xp = namespace(a)
     a, b = xp.broadcast_arrays(a, b)
     fa, fb = f(a), f(b)
-    rounding = 4.0 * eps(a) * (xp.abs(fa) + xp.abs(fb))
+    rounding = 4.0 * eps(a) * (_size(fa) + _size(fb) + xp.abs(a * df(a)) + xp.abs(b * df(b)))
     return _better(fa - fb, a - b, rounding, _integral(df, b, [a - b], _interval()))
 
 
-def second(first, d2f, a, b, c):
-    """f[a,b,c] of broadcast arrays, from the first divided differences and f''."""
+def second(first, d2f, a, b, c, accurate):
+    """f[a,b,c] of broadcast arrays, from the first divided differences and f''.
+
+    ``accurate`` says that ``first`` has all its digits entry by entry, as a closed form has.
+    """
     xp = namespace(a)
     a, b, c = ordered(a, b, c)
     ab, bc = first(a, b), first(b, c)
-    rounding = 16.0 * eps(a) * (xp.abs(ab) + xp.abs(bc))
+    if accurate:
+        rounding = 16.0 * eps(a) * (xp.abs(ab) + xp.abs(bc))
+    else:
+        rounding = 16.0 * eps(a) * (_size(ab) + _size(bc) + xp.abs(a * d2f(a)) + xp.abs(c * d2f(c)))
     return _better(ab - bc, a - c, rounding, _integral(d2f, c, [b - c, a - b], _triangle()))
 
 

@@ -6,7 +6,7 @@ With r = √a, s = √b, t = √c, and hi, lo for the larger and the smaller of 
     log          log1p((hi-lo)/lo)/(hi-lo), near             by `divided.second`
     exp          e^hi · (-expm1(lo-hi))/(hi-lo)              by `divided.second`
     x^p          lo^p expm1(p log1p((hi-lo)/lo))/(hi-lo),    by `divided.second`
-                 near
+                 where |p log(hi/lo)| <= 1
     √x           1/(r+s)                                     -1/((r+s)(s+t)(r+t))
     1/√x         -1/(rs(r+s))                                (r+s+t)/(rst(r+s)(s+t)(r+t))
     max(x, low)  1, 0, or (hi-low)/(hi-lo) across low        by definition: the widest gap is across low
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 
-from .._xp import is_traced, namespace
+from .._xp import eps, is_complex, is_traced, namespace, on_host
 from ..tape.core import Forward, Traced
 from . import divided
 
@@ -65,7 +65,9 @@ class ScalarFunction:
 
     def divided2(self, a, b, c):
         """f[a,b,c]."""
-        return self._second(a, b, c) if self._second else divided.second(self.divided, self.d2f, a, b, c)
+        if self._second:
+            return self._second(a, b, c)
+        return divided.second(self.divided, self.d2f, a, b, c, accurate=self._first is not None)
 
     def first(self, w):
         """K_ij = f[w_i, w_j], (..., n, n)."""
@@ -74,6 +76,39 @@ class ScalarFunction:
     def second(self, w, k):
         """The slice f[w_i, w_k, w_j], (..., n, n) over i and j."""
         return self.divided2(w[..., :, None], w[..., k, None, None], w[..., None, :])
+
+
+class UserFunction(ScalarFunction):
+    """A function that a user gives: what can be known of it is checked where values can be looked at.
+
+    It must be elementwise, real, and, with ``odd``, odd.
+    """
+
+    def __init__(self, name, f, df=None, d2f=None, *, odd=False):
+        super().__init__(name, lambda x: f(x) + 0.0 * x, df, d2f)  # an array, if f is constant, too
+        self._odd = odd
+
+    def values(self, w):
+        y = super().values(w)
+        xp = namespace(w)
+        if is_complex(y) or y.shape != w.shape:
+            raise TypeError(
+                f"{self.name}: f must map a real array to a real array of its shape, it made dtype {y.dtype} and shape "
+                f"{tuple(y.shape)} of {tuple(w.shape)}"
+            )
+        if not on_host(w) or 0 in w.shape:
+            return y
+        tolerance = 1e3 * eps(w) * xp.max(xp.abs(y))
+        if bool(xp.any(xp.abs(self.f(w[..., :1]) - y[..., :1]) > tolerance)):
+            raise ValueError(
+                f"{self.name}: f must act on each eigenvalue alone, but its value for one depends on others"
+            )
+        if self._odd and bool(xp.any(xp.abs(self.f(-w) + y) > tolerance)):
+            raise ValueError(
+                f"{self.name}: f must be odd, f(-s) = -f(s), and is not; write it with the sign, for instance "
+                "xp.sign(s) * xp.maximum(xp.abs(s) - t, 0.0), not xp.maximum(s - t, 0.0)"
+            )
+        return y
 
 
 def _derivative(f):
@@ -174,25 +209,30 @@ invsqrt = ScalarFunction(
 
 def power(p):
     """x^p for a real exponent p."""
+    slope_at_0 = math.inf if 0 < p < 1 else float(p == 1)
+    value_at_0 = 1.0 if p == 0 else 0.0
 
     def f(x):
         return x**p
+
+    def df(x):
+        return p * x ** (p - 1.0) if p != 0 else 0.0 * x
+
+    def d2f(x):
+        return p * (p - 1.0) * x ** (p - 2.0) if p not in (0, 1) else 0.0 * x
 
     def first(a, b):
         xp = namespace(a)
         hi, lo = _hi_lo(a, b)
         gap = hi - lo
-        near = hi <= 2.0 * lo
-        base = xp.where(near, lo, 1.0)
-        tied = p * base ** (p - 1.0)
-        close = base**p * xp.expm1(p * xp.log1p(xp.where(near, gap, 0.0) / base)) / _nonzero(gap)
-        return xp.where(near, xp.where(gap == 0.0, tied, close), (hi**p - lo**p) / _nonzero(gap))
+        base = xp.where(lo > 0.0, lo, 1.0)
+        exponent = p * xp.log1p(xp.where(lo > 0.0, gap, 0.0) / base)  # p log(hi/lo)
+        near = (lo > 0.0) & (xp.abs(exponent) <= 1.0)
+        close = base**p * xp.where(gap == 0.0, p / base, xp.expm1(xp.where(near, exponent, 0.0)) / _nonzero(gap))
+        far = xp.where(hi > 0.0, hi, 1.0) ** p - xp.where(lo > 0.0, base**p, value_at_0)
+        return xp.where(near, close, xp.where(hi > 0.0, far / _nonzero(gap), slope_at_0))
 
-    def d2f(x):
-        return p * (p - 1.0) * x ** (p - 2.0)
-
-    domain = "positive" if p < 0 or p != math.floor(p) else "nonnegative"
-    return ScalarFunction("powmh", f, lambda x: p * x ** (p - 1.0), d2f, first=first, domain=domain)
+    return ScalarFunction("powmh", f, df, d2f, first=first, domain="positive" if p < 0 else "nonnegative")
 
 
 def clamp(low):

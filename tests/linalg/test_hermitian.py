@@ -107,7 +107,7 @@ def test_indefinite(backend, name):
 def test_wrong_parameters():
     with pytest.raises(TypeError, match="powmh: p must be a finite Python number, got array"):
         linalg.powmh(X, np.asarray(0.5))
-    with pytest.raises(TypeError, match="clampmh: low must be a Python number"):
+    with pytest.raises(TypeError, match="clampmh: low must be a finite Python number"):
         linalg.clampmh(X, None)
     with pytest.raises(TypeError, match="spectral: f must be a function of an array, got float"):
         linalg.spectral(X, 2.0)
@@ -121,3 +121,59 @@ def test_wrong_parameters():
         arrmb.grad(lambda p: linalg.trace(linalg.spectral(X, lambda w: w * p)))(np.asarray(2.0))
     with pytest.raises(TypeError, match="depends on a traced array other than the matrix"):
         arrmb.grad(lambda x: linalg.trace(linalg.spectral(x, lambda w: w * x[0, 0])))(X)
+    with pytest.raises(ValueError, match="spectral: f must act on each eigenvalue alone"):
+        linalg.spectral(X, lambda w: w / np.sum(w))
+    with pytest.raises(ValueError, match=r"svd_function: f must be odd, .* write it with the sign"):
+        linalg.svd_function(X, lambda s: arrmb.namespace(s).maximum(s - 0.5, 0.0))
+    with pytest.raises(TypeError, match="spectral: f must map a real array to a real array"):
+        linalg.spectral(X, lambda w: w * 1j)
+
+
+def test_constant_function():
+    np.testing.assert_allclose(linalg.spectral(X, lambda w: 2.0), 2.0 * np.eye(4), atol=1e-14)
+    assert not np.any(arrmb.grad(lambda x: linalg.trace(linalg.spectral(x, lambda w: 2.0)))(X))
+
+
+@pytest.mark.parametrize("p", [0, 1, 2, 3, 2.5])
+def test_powers_of_a_singular_matrix(p):
+    x = np.diag([0.0, 0.0, 1.0, 2.0])
+    g = Draw(7).hermitian((1.0, -1.0, 2.0, 3.0))
+    gradient = arrmb.grad(lambda x: linalg.trace(g @ linalg.powmh(x, p)))(x)
+    if p == 0:
+        assert not np.any(gradient)
+    elif p == 1:
+        np.testing.assert_allclose(gradient, g, atol=1e-14)
+    elif isinstance(p, int):
+        powers = [np.linalg.matrix_power(x, i) for i in range(p)]
+        expected = sum(powers[i] @ g @ powers[p - 1 - i] for i in range(p))
+        np.testing.assert_allclose(gradient, expected, atol=1e-13)
+    else:
+        assert np.all(np.isfinite(gradient))
+
+
+ROOTS = {
+    "t² - 1": (lambda t: t * t - 1.0, 2.0, 2.0),
+    "sigmoid": (lambda t: 1.0 / (1.0 + arrmb.namespace(t).exp(1.0 - t)) - 0.5, 0.25, 0.0),
+    "t - 1/t": (lambda t: t - 1.0 / t, 2.0, -2.0),
+    "exp(t-1) - 1": (lambda t: arrmb.namespace(t).exp(t - 1.0) - 1.0, 1.0, 1.0),
+    "t³ - 3t + 2": (lambda t: t * t * t - 3.0 * t + 2.0, 0.0, 6.0),
+}
+
+
+@pytest.mark.parametrize("name", ROOTS)
+@pytest.mark.parametrize("gap", [1e-12, 1e-9, 1e-7])
+def test_near_ties_at_a_root_of_the_function(name, gap):
+    """The values of f are rounding errors there; its divided differences f'(1) and f''(1)/2 are not."""
+    f, slope, curvature = ROOTS[name]
+    x = np.diag([0.5, 1.0, 1.0 + gap, 3.0])
+    g, e = np.zeros((4, 4)), np.zeros((4, 4))
+    g[1:3, 1:3] = e[1:3, 1:3] = 1.0
+
+    def loss(x):
+        return linalg.trace(g @ linalg.spectral(x, f))
+
+    size = max(abs(slope), abs(curvature), 1.0)
+    assert np.max(np.abs(arrmb.grad(loss)(x)[1:3, 1:3] - slope)) <= (1e-13 + 6.0 * gap) * size
+    # D²f of the all-ones 2 × 2 blocks: Σ_k f[i,k,j] (1 + 1) = 2 · 2 · f''/2
+    change = arrmb.hvp(loss, (x,), (e,))[0][1:3, 1:3]
+    assert np.max(np.abs(change - 2.0 * curvature)) <= (1e-12 + 30.0 * gap) * size
