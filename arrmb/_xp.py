@@ -115,7 +115,7 @@ def is_complex(x) -> bool:
 
 
 def is_inexact(x) -> bool:
-    """Whether the array ``x`` is of a real or complex floating-point dtype."""
+    """Whether the array ``x`` is of single or double precision, real or complex: of the dtypes of the standard."""
     x = raw(x)
     key = type(x), x.dtype
     if key not in _COMPLEX:
@@ -129,7 +129,7 @@ def _complex_or_real(x):
     if not hasattr(x, "dtype"):
         return isinstance(x, complex)
     key, xp = (type(x), x.dtype), namespace(x)
-    if xp.isdtype(x.dtype, ("real floating", "complex floating")):
+    if xp.isdtype(x.dtype, (xp.float32, xp.float64, xp.complex64, xp.complex128)):
         _INEXACT.add(key)
     _COMPLEX[key] = bool(xp.isdtype(x.dtype, "complex floating"))
     return _COMPLEX[key]

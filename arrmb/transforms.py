@@ -166,6 +166,7 @@ def jvp(f, args, tangents):
     -------
     y, dy : pytrees
     """
+    _pair("jvp", args, tangents)
     leaves, structure = _leaves(tuple(args), "argument")
     directions = _matching(tuple(tangents), structure, leaves, "tangent", "the arguments")
     trace = Forward()
@@ -198,7 +199,7 @@ def hvp(f, args, tangents):
     tuple of pytrees
         The first-order change of the gradient, one entry per argument.
     """
-    args = tuple(args)
+    _pair("hvp", args, tangents)
     return jvp(grad(f, argnums=tuple(range(len(args)))), args, tangents)[1]
 
 
@@ -263,6 +264,12 @@ def _split(leaves, vectors, others, axis):
     return parts
 
 
+def _pair(op, args, tangents):
+    for name, value in (("args", args), ("tangents", tangents)):
+        if not isinstance(value, (tuple, list)):
+            raise TypeError(f"{op}: {name} must be a tuple, one entry per argument of f; got {type(value).__name__}")
+
+
 def _leaves(args, what):
     """The leaves of ``args``, each checked to be an inexact array, all of one backend; and the structure."""
     leaves, structure = tree.flatten(args)
@@ -274,8 +281,8 @@ def _leaves(args, what):
             )
         if not is_inexact(x):
             raise TypeError(
-                f"{what}: derivatives need floating-point arrays, found dtype {x.dtype} with shape {tuple(x.shape)}; "
-                "cast it with xp.astype, or close over it if it is a constant"
+                f"{what}: derivatives need floating-point arrays (float32, float64, complex64, complex128), found "
+                f"dtype {x.dtype} with shape {tuple(x.shape)}; cast it with xp.astype, or close over it if it is a constant"
             )
     if leaves:
         namespace(*leaves)

@@ -121,5 +121,5 @@ def softmax_cross_entropy(logits, labels):
     top = raw_namespace(xp).max(values, axis=-1, keepdims=True)
     shifted = logits - top
     classes = raw_namespace(xp).arange(logits.shape[-1], dtype=labels.dtype, device=device(labels))
-    hit = raw_namespace(xp).astype(labels[..., None] == classes, logits.dtype)
-    return xp.log(xp.sum(xp.exp(shifted), axis=-1)) - xp.sum(shifted * hit, axis=-1)
+    chosen = xp.where(labels[..., None] == classes, shifted, 0.0)  # not a product: a logit may be -inf, to mask a class
+    return xp.log(xp.sum(xp.exp(shifted), axis=-1)) - xp.sum(chosen, axis=-1)

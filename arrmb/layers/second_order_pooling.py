@@ -1,6 +1,11 @@
 """Second-order pooling, C = f(F^T F + εI), per image or per region."""
 
-from .._xp import H, eye_like, is_inexact, is_traced, namespace, real
+import numbers
+
+import numpy as np
+
+from .._xp import H, eye_like, is_complex, is_inexact, is_traced, namespace, real
+from ..linalg._check import DIVERGED, backend_errors
 from ..ops import scalar
 from ..ops.pooling import gram, small_side
 from ..ops.spectral import spectral
@@ -49,7 +54,12 @@ def second_order_pooling(features, *, masks=None, eps=1e-3, transform="log", ave
     Second-order Information Helpful for Large-scale Visual Recognition?", ICCV 2017 (power).
     """
     _check_arguments(features, masks, eps, transform)
-    kernel = _TRANSFORMS[transform]
+    with backend_errors("second_order_pooling", "features", DIVERGED):
+        return _pool(features, masks, eps, transform, average)
+
+
+def _pool(features, masks, eps, transform, average):
+    kernel, eps = _TRANSFORMS[transform], float(eps)
     if masks is not None:
         xp = namespace(features, masks)
         weights = _weights(features, masks, average)
@@ -88,12 +98,14 @@ def _check_arguments(features, masks, eps, transform):
         raise ValueError(f"{op}: features must have shape (..., n, d), got {tuple(features.shape)}")
     if transform not in _TRANSFORMS:
         raise ValueError(f'{op}: transform must be "log", "power" or "none", got {transform!r}')
-    if not isinstance(eps, (int, float)) or not eps > 0:
+    if not isinstance(eps, numbers.Real) or not eps > 0:
         raise ValueError(f"{op}: eps must be a positive number, got {eps!r}")
     if masks is None:
         return
     if not hasattr(masks, "dtype"):
         raise TypeError(f"{op}: masks must be an array (..., r, n), got {type(masks).__name__}")
+    if is_complex(masks):
+        raise TypeError(f"{op}: masks must be real weights or booleans, got dtype {masks.dtype}")
     try:
         namespace(features, masks)
     except TypeError as error:
@@ -103,3 +115,10 @@ def _check_arguments(features, masks, eps, transform):
             f"{op}: masks must have shape (..., r, {features.shape[-2]}) to go with features of shape "
             f"{tuple(features.shape)}, got {tuple(masks.shape)}"
         )
+    try:
+        np.broadcast_shapes(tuple(features.shape[:-2]), tuple(masks.shape[:-2]))
+    except ValueError:
+        raise ValueError(
+            f"{op}: the leading axes of masks, {tuple(masks.shape[:-2])}, do not go with those of features, "
+            f"{tuple(features.shape[:-2])}"
+        ) from None

@@ -8,9 +8,9 @@ Hermite-Genocchi integral, by Gauss quadrature, loses accuracy when they are far
     f[a,b] = ∫₀¹ f'(b + t(a-b)) dt          f[a,b,c] = ∫₀¹∫₀¹ u f''(c + u(b-c) + uv(a-b)) du dv
 
 The rounding error of the quotient can be bounded. Where the integral agrees with the quotient within that bound, it is
-the better of the two, and is taken; where it does not, it is the worse. So no scale of f has to be known. The bound takes f
-and its divided differences to be as accurate as their size over the whole spectrum, and the rounding of their arguments,
-allow: near a root of f, where f(a) is small by cancellation, its own size says nothing.
+the better of the two, and is taken; where it does not, it is the worse. So no scale of f has to be known. The bound
+takes f and its divided differences to be as accurate as their size over the whole spectrum, and the rounding of their
+arguments, allow: near a root of f, where f(a) is small by cancellation, its own size says nothing.
 
 Source: Higham, "Functions of Matrices" (2008), B.16; Hermite-Genocchi: Isaacson and Keller, "Analysis of Numerical
 Methods" (1966), 6.1.

@@ -31,6 +31,8 @@ def _inverse_gaps(w):
     """K_ij = 1/(w_j - w_i), 0 on the diagonal and at ties."""
     xp = namespace(w)
     gap = w[..., None, :] - w[..., :, None]
+    if w.shape[-1] == 0:
+        return gap
     below = namespace(raw(w))  # which pairs are tied is a constant
     largest = below.max(below.abs(raw(w)), axis=-1)
     tied = below.abs(raw(gap)) <= (w.shape[-1] * eps(w) * largest)[..., None, None]

@@ -15,9 +15,13 @@ from .manipulation import linear
 
 
 def index(x, key):
-    """``x[key]`` for any key of the standard, and for integer arrays as NumPy has them."""
-    parts = key if isinstance(key, tuple) else (key,)
+    """``x[key]`` for any key of the standard, and for integer arrays and lists as NumPy has them."""
     xp = raw_namespace(namespace(x))
+    parts = key if isinstance(key, tuple) else (key,)
+    if any(isinstance(k, (list, tuple, range)) for k in parts):
+        key = parts = tuple(
+            [xp.asarray(list(k), device=device(x)) if isinstance(k, (list, tuple, range)) else k for k in parts]
+        )
     if not any(is_array(k) and k.ndim and not xp.isdtype(k.dtype, "bool") for k in parts):
         return getitem(x, key=key)
     # Integer arrays may name an entry twice: as a flat take, whose transpose adds up.

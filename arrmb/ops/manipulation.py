@@ -199,3 +199,27 @@ def _concat_adjoint(saved, ybar):
 
 
 concat = Op("concat", _concat_forward, _concat_variation, _concat_adjoint)
+
+
+# unstack: one array to several. One op for all of them: its transpose fills one array, not one per part
+
+
+def _unstack_forward(x, *, axis):
+    if is_traced(x):
+        return unstack(x, axis=axis), (x.shape, axis)
+    return tuple([x[(slice(None),) * axis + (i, ...)] for i in range(x.shape[axis])]), (x.shape, axis)
+
+
+def _unstack_variation(saved, dx):
+    return unstack(dx, axis=saved[1])
+
+
+def _unstack_adjoint(saved, *ybars):
+    shape, axis = saved
+    like = next(ybar for ybar in ybars if ybar is not None)
+    xp = namespace(like)
+    zero = xp.zeros((*shape[:axis], *shape[axis + 1 :]), dtype=like.dtype, device=device(like))
+    return xp.stack([zero if ybar is None else ybar for ybar in ybars], axis=axis)
+
+
+unstack = Op("unstack", _unstack_forward, _unstack_variation, _unstack_adjoint)

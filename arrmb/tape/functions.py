@@ -110,7 +110,7 @@ def prod(x, /, *, axis=None, dtype=None, keepdims=False):
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     x = reshape(permute_dims(x, (*kept, *axes)), (*(shape[i] for i in kept), math.prod(shape[i] for i in axes)))
     if x.shape[-1] == 0:
-        return namespace(x).prod(raw(x), axis=-1)
+        x = namespace(x).ones((*x.shape[:-1], 1), dtype=x.dtype, device=device(x))
     while x.shape[-1] > 1:
         half = x.shape[-1] // 2
         pairs = x[..., :half] * x[..., half : 2 * half]
@@ -242,7 +242,7 @@ def stack(arrays, /, *, axis=0):
 
 
 def unstack(x, /, *, axis=0):
-    return tuple(x[_along(axis % x.ndim, i)] for i in range(x.shape[axis]))
+    return manipulation.unstack(x, axis=axis % x.ndim)
 
 
 def meshgrid(*arrays, indexing="xy"):

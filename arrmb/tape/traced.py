@@ -113,7 +113,7 @@ def _install():
     put("__abs__", lambda self: elementwise.abs(self))
     put("__getitem__", lambda self, key: indexing.index(self, raw_key(key)))
     put("__setitem__", _refuse_update)
-    put("__iter__", lambda self: (self[i, ...] for i in range(len(self))))
+    put("__iter__", lambda self: iter(manipulation.unstack(self, axis=0)))
     put("__len__", _len)
     put("__bool__", lambda self: bool(self.value))
 

@@ -106,3 +106,16 @@ def test_cross_entropy_of_large_logits(backend):
 def test_errors(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_cross_entropy_of_a_masked_class(backend):
+    """A logit of -inf leaves its class out; the gradient of the others is that without it."""
+    logits = np.asarray([[0.5, -np.inf, 1.5]])
+    labels = labels_on(backend, np.asarray([2]))
+
+    def loss(x):
+        return arrmb.namespace(x).sum(softmax_cross_entropy(x, labels))
+
+    gradient = backend.get(arrmb.grad(loss)(backend.put(logits, "float64")))
+    p = np.exp(0.5) / (np.exp(0.5) + np.exp(1.5))
+    np.testing.assert_allclose(gradient, [[p, 0.0, -p]], atol=1e-15)

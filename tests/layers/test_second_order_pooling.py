@@ -95,6 +95,8 @@ def test_single_precision_is_kept(backend, rng):
         (np.ones((3, 2)), {"transform": "sqrt"}, ValueError, 'transform must be "log", "power" or "none"'),
         (np.ones((3, 2)), {"masks": np.ones((2, 4))}, ValueError, r"masks must have shape \(..., r, 3\)"),
         (np.ones((3, 2)), {"masks": [1]}, TypeError, "masks must be an array"),
+        (np.ones((3, 2)), {"masks": np.ones((1, 3)) * 1j}, TypeError, "masks must be real weights"),
+        (np.ones((2, 3, 2)), {"masks": np.ones((3, 1, 3))}, ValueError, "the leading axes of masks"),
     ],
 )
 def test_wrong_input(features, options, error, message):

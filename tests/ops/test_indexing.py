@@ -116,3 +116,15 @@ def test_out_of_range_is_the_backends_own_error():
 
 def test_ops_are_ops():
     assert all(isinstance(op, Op) for op in (indexing.getitem, indexing.put, indexing.take, indexing.scatter))
+
+
+@pytest.mark.parametrize("key", [[0, 0], (slice(None), [0, 2, 2]), ([0, 0], [1, 1]), (slice(None), (1, 1))])
+def test_lists_in_a_key_add_up_repeated_entries(backend, key):
+    x = backend.put(np.arange(12.0).reshape(3, 4), "float64")
+    expected = np.zeros((3, 4))
+    np.add.at(expected, key, 1.0)
+    if backend.name == "strict":
+        with pytest.raises(IndexError):  # the standard has no such keys
+            x[key]
+        return
+    np.testing.assert_array_equal(backend.get(arrmb.grad(lambda x: arrmb.namespace(x).sum(x[key]))(x)), expected)

@@ -143,3 +143,14 @@ def test_attributes(backend):
     x = backend.put(np.random.default_rng(0).standard_normal((3, 2)), "float64")
     transpose = lambda x: x.mT if hasattr(x, "mT") else x.T  # noqa: E731  arrays of NumPy 1.x have no mT
     check_grads(lambda x: (x.T @ x, transpose(x) ** 2), (x,))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_unstack(check, axis):
+    check(
+        manipulation.unstack,
+        lambda d: (d.normal(2, 3),),
+        params={"axis": axis},
+        reference=lambda x: tuple(np.moveaxis(x, axis, 0)),
+        batch=False,
+    )
