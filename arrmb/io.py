@@ -148,4 +148,5 @@ def _to_numpy(x):
     try:
         return np.asarray(array_api_compat.to_device(x, "cpu"))  # NumPy and CuPy
     except ValueError:
-        return np.from_dlpack(x, device="cpu")
+        target = {"device": "cpu"} if np.lib.NumpyVersion(np.__version__) >= "2.1.0" else {}
+        return np.from_dlpack(namespace(x).asarray(x, copy=True), **target)

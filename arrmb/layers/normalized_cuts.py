@@ -1,6 +1,6 @@
 """Normalized cuts of an affinity W = F diag(w) F^T of low rank: the training loss, and the segmentation itself.
 
-    D = diag(W 1),   M = D^-½ W D^-½ = A A^T,   A = D^-½ F diag(w)^½                M and W are n × n, and never formed
+D = diag(W 1),   M = D^-½ W D^-½ = A A^T,   A = D^-½ F diag(w)^½                M and W are n × n, and never formed
 """
 
 from .._xp import device, eps, is_traced, namespace, raw
@@ -20,14 +20,14 @@ def normalized_cuts_loss(features, labels, *, weights=None):
     Parameters
     ----------
     features : array (..., n, d)
-        d channels of n pixels, real, and non-negative by contract: negative ones make affinities that are negative. What
-        is checked is that the degrees are positive.
+        d channels of n pixels, real, and non-negative by contract: negative ones make affinities that are negative.
+        What is checked is that the degrees are positive.
     labels : integer array (..., n)
         Segment ids, any integers: equal ids make a segment. No id is void; leave the rows of void pixels out of
         ``features`` and ``labels``. The number of segments may differ over the leading axes.
     weights : array (..., d), optional
-        Non-negative weights of the channels, of the precision of ``features``; default 1. A channel with weight 0 takes no
-        part; J jumps there, and its gradient is that of the other channels and the degrees.
+        Non-negative weights of the channels, of the precision of ``features``; default 1. A channel with weight 0 takes
+        no part; J jumps there, and its gradient is that of the other channels and the degrees.
 
     Returns
     -------
@@ -44,9 +44,9 @@ def normalized_cuts_loss(features, labels, *, weights=None):
     Notes
     -----
     Time O(n d² + n d k), memory O(n (d + k)): about one thin QR of ``features``, forward and backward. The rank counts
-    channels up to dependence, as `arrmb.linalg.projector` does: dead channels (all zero) are harmless, and get no gradient
-    but through the degrees. Labels and degrees are looked at, so a GPU is waited for twice per call; for what the labels
-    decide, the number of segments, that is unavoidable.
+    channels up to dependence, as `arrmb.linalg.projector` does: dead channels (all zero) are harmless, and get no
+    gradient but through the degrees. Labels and degrees are looked at, so a GPU is waited for twice per call; for what
+    the labels decide, the number of segments, that is unavoidable.
 
     Source: Ionescu, Vantzos, Sminchisescu, "Training Deep Networks with Structured Layers by Matrix Backpropagation",
     arXiv:1509.07838, section 5; Bach and Jordan, "Learning Spectral Clustering", NIPS 2003.
@@ -55,7 +55,7 @@ def normalized_cuts_loss(features, labels, *, weights=None):
     features, weights = _check_features(op, features, weights)
     segments = _one_hot(op, features, labels)
     degrees = _degrees(op, features, weights)
-    if weights is not None:  # a positive factor changes no column space, so all that is left of it here is whether it is 0
+    if weights is not None:  # a positive factor changes no column space: here only whether it is 0 matters
         features = features * namespace(features).astype(weights > 0.0, features.dtype)[..., None, :]
     return distance(features / namespace(degrees).sqrt(degrees)[..., None], segments)
 
@@ -89,9 +89,10 @@ def normalized_cuts_segment(features, k, *, weights=None):
 
     Notes
     -----
-    Deterministic: the rotation starts from the pixel nearest to the mean and those most orthogonal to the ones before, and
-    takes 30 steps, so that no device waits for a test of convergence. Time O(n d²): one thin QR of ``features``, and the
-    SVD of its d × d factor; the Gram matrix would be faster, and lose half of the digits. The degrees are looked at.
+    Deterministic: the rotation starts from the pixel nearest to the mean and those most orthogonal to the ones before,
+    and takes 30 steps, so that no device waits for a test of convergence. Time O(n d²): one thin QR of ``features``,
+    and the SVD of its d × d factor; the Gram matrix would be faster, and lose half of the digits. The degrees are
+    looked at.
 
     Source: Shi and Malik, "Normalized Cuts and Image Segmentation", TPAMI 2000; Yu and Shi, "Multiclass Spectral
     Clustering", ICCV 2003.
@@ -100,7 +101,9 @@ def normalized_cuts_segment(features, k, *, weights=None):
     features, weights = _check_features(op, features, weights)
     n, d = features.shape[-2:]
     if isinstance(k, bool) or not hasattr(k, "__index__") or not 1 <= k <= min(n, d):
-        raise ValueError(f"{op}: k must be an integer from 1 to the number of pixels and of channels, {n} and {d}, got {k!r}")
+        raise ValueError(
+            f"{op}: k must be an integer from 1 to the numbers of pixels and of channels, {n} and {d}, got {k!r}"
+        )
     features, weights = raw(features), raw(weights)
     xp = namespace(features)
     a = features / xp.sqrt(_degrees(op, features, weights))[..., None]
@@ -143,7 +146,7 @@ def _indicator(index, k, like):
 
 
 def _one_hot(op, features, labels):
-    """B: for each segment, its pixels' indicator vector scaled to unit length, or zero where an image lacks the segment."""
+    """B: for each segment, its pixels' indicator vector of unit length; zero where an image lacks the segment."""
     labels, shape = raw(labels), tuple(features.shape)
     if not hasattr(labels, "dtype"):
         raise TypeError(f"{op}: labels must be an integer array (..., n), got {type(labels).__name__}")
@@ -177,8 +180,9 @@ def _degrees(op, features, weights):
     if not bool(positive):
         n = int(namespace(values).count_nonzero(~(values > 0.0)))
         raise ValueError(
-            f"{op}: features give {n} pixels a degree that is zero, negative or NaN, and no cut is defined there: a pixel "
-            "needs a positive feature that others share; end the features with exp or softplus, or add a constant channel"
+            f"{op}: features give {n} pixels a degree that is zero, negative or NaN, and no cut is defined there: a "
+            "pixel needs a positive feature that others share; end the features with exp or softplus, or add a "
+            "constant channel"
         )
     return degrees
 

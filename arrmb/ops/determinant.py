@@ -74,7 +74,7 @@ def _slogdet_forward(x):
 
 
 def _i_imag(z):
-    return 0.5 * (z - conj(z))
+    return namespace(z).astype(0.5 * (z - conj(z)), z.dtype)  # NumPy 1 widens scalars
 
 
 def _slogdet_variation(saved, dx):

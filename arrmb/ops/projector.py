@@ -9,13 +9,13 @@ N = (I - Π) dA X, N = dΠ Π, and dΠ Π + Π dΠ = dΠ = N + N^H:
     distance    J = ½ rank A + ½ ‖B‖² - Re<B, Π B>       ( = ½ ‖Π - B B^H‖² for orthonormal or zero columns of B)
                 dJ = Re<-2 E (X B)^H, dA> + Re<E - Y, dB>
 
-Factors. A = QR, thin; R = R' S with S diagonal, the largest entry of each column of R' being 1; R' = U s V^H, of which the
-singular values above 10 k eps s_max count (k = min(m, n)) and the others are cut off. Then
+Factors. A = QR, thin; R = R' S with S diagonal, the largest entry of each column of R' being 1; R' = U s V^H, of which
+the singular values above 10 k eps s_max count (k = min(m, n)) and the others are cut off. Then
 
     Π = Q C Q^H,  C = U_kept U_kept^H             X^H = Q G,  G = U s⁺ V^H S^-1
 
-Nothing m × m is formed except Π itself, and the cost beyond one thin QR is a few products with m × n matrices. Scaling the
-columns changes no column space, and lets the unit of a feature channel have no influence on the rank.
+Nothing m × m is formed except Π itself, and the cost beyond one thin QR is a few products with m × n matrices. Scaling
+the columns changes no column space, and lets the unit of a feature channel have no influence on the rank.
 
 Source: Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
 separate", SIAM J. Numer. Anal. 10 (1973), lemma 4.1; Ionescu, Vantzos, Sminchisescu (2015) for the use in a layer.
@@ -28,7 +28,7 @@ Exact at any order: second and higher orders run on A and its inverse X, whose r
 needs A and X alone, no QR or SVD, so ties of singular values do not matter.
 """
 
-from .._xp import H, conj, eps, is_complex, is_traced, namespace, raw, real, sym
+from .._xp import H, conj, eps, is_traced, namespace, raw, real, sym
 from ..tape.core import Op, lift
 from .tall_qr import tall_qr
 
@@ -113,12 +113,13 @@ def _distance_forward(a, b):
     cp = c @ p
     e = b - q @ cp
     rank = namespace(c).sum(real(namespace(c).linalg.diagonal(c)), axis=-1)
-    return 0.5 * (rank + _dot(b, b)) - _dot(p, cp), (b, H(g) @ p, e)
+    j = 0.5 * (rank + _dot(b, b)) - _dot(p, cp)
+    return namespace(j).astype(j, rank.dtype), (b, H(g) @ p, e)  # NumPy 1 widens scalars
 
 
 def _distance_da(saved, da):
     _, xb, e = saved
-    return -2.0 * _dot(e, da @ xb)
+    return _dot(e, (-2.0 * da) @ xb)
 
 
 def _distance_db(saved, db):

@@ -51,7 +51,9 @@ def test_gradient_against_torch(n, d):
     y = torch.tensor(np.equal.outer(labels, np.unique(labels)).astype(float))
     loss = 0.5 * torch.sum((projector - y @ torch.linalg.inv(y.T @ y) @ y.T) ** 2)
     loss.backward()
-    value, grads = arrmb.value_and_grad(lambda f, w: normalized_cuts_loss(f, labels, weights=w), argnums=(0, 1))(features, weights)
+    value, grads = arrmb.value_and_grad(lambda f, w: normalized_cuts_loss(f, labels, weights=w), argnums=(0, 1))(
+        features, weights
+    )
     np.testing.assert_allclose(value, loss.item(), rtol=1e-12)
     for found, expected in zip(grads, (f.grad, w.grad)):
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-11)
@@ -84,7 +86,9 @@ def test_batch_with_different_numbers_of_segments(backend):
 def test_ids_do_not_matter(backend):
     features, labels, _ = _example()
     names = np.asarray([900, -4, 17])[labels]
-    losses = [normalized_cuts_loss(backend.put(features, "float64"), backend.put(v, "float64")) for v in (labels, names)]
+    losses = [
+        normalized_cuts_loss(backend.put(features, "float64"), backend.put(v, "float64")) for v in (labels, names)
+    ]
     np.testing.assert_allclose(backend.get(losses[0]), backend.get(losses[1]), rtol=1e-13)  # sums in another order
 
 
@@ -132,7 +136,14 @@ def _errors():
     yield "labels", loss, (f, y[:5]), {}, ValueError, r"labels must have shape \(6,\)"
     yield "labels' rank", loss, (f[None], y), {}, ValueError, r"labels must have shape \(1, 6\)"
     yield "one segment", loss, (f, y * 0 + 3), {}, ValueError, "labels without a second segment"
-    yield "one in a batch", loss, (np.stack([f, f]), np.stack([y, y * 0])), {}, ValueError, "labels without a second segment"
+    yield (
+        "one in a batch",
+        loss,
+        (np.stack([f, f]), np.stack([y, y * 0])),
+        {},
+        ValueError,
+        "labels without a second segment",
+    )
     yield "weights", loss, (f, y), {"weights": np.ones(2)}, ValueError, r"weights must have shape \(3,\)"
     yield "a number", loss, (f, y), {"weights": 1.0}, TypeError, "weights must be an array"
     yield "weights' dtype", loss, (f, y), {"weights": np.ones(3, "f4")}, TypeError, "weights has dtype float32"

@@ -121,6 +121,9 @@ def test_astype_to_integers_is_a_constant(backend):
         arrmb.grad(lambda x: arrmb.namespace(x).astype(x * 1j, x.dtype))(x)
 
 
+@pytest.mark.skipif(
+    np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="array-api-strict moves arrays with NumPy 2 only"
+)
 def test_to_device():
     xp = pytest.importorskip("array_api_strict")
     here, there = xp.Device("CPU_DEVICE"), xp.Device("device1")
