@@ -282,7 +282,7 @@ def _leaves(args, what):
         if not is_inexact(x):
             raise TypeError(
                 f"{what}: derivatives need floating-point arrays (float32, float64, complex64, complex128), found "
-                f"dtype {x.dtype} with shape {tuple(x.shape)}; cast it with xp.astype, or close over it if it is constant"
+                f"dtype {x.dtype} with shape {tuple(x.shape)}; cast it with xp.astype; close over a constant"
             )
     if leaves:
         namespace(*leaves)
