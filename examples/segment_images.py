@@ -1,21 +1,21 @@
 """Learn pixel features for normalized cuts, and cut a photograph that was not among those learned from.
 
-    python examples/segment_images.py                              # seconds; pictures in out/segment_images
-    python examples/segment_images.py --held-out astronaut         # learn from the others, cut this one
-    python examples/segment_images.py --data BSDS500/data          # a folder of the Berkeley segmentation data set
+    python examples/segment_images.py                         # seconds; pictures in out/segment_images
+    python examples/segment_images.py --held-out astronaut    # learn from the others, cut this one
+    python examples/segment_images.py --data BSDS500/data     # a folder of the Berkeley segmentation data set
 
-A small network turns what is measured at a pixel into d non-negative features, F; the affinity of two pixels is
-W = F F^T. Adam on `normalized_cuts_loss` brings the column space of D^-½ W D^-½ close to the true segments: a step costs
-a thin QR of F per picture, and no n × n matrix exists. There are as many features as segments to cut into, so that the
-subspace that the loss measures is the one that the cut is made from.
+A small network turns what is measured at a pixel into d non-negative features, F; the affinity of pixels is
+W = F F^T. Adam on `normalized_cuts_loss` brings the column space of D^-½ W D^-½ close to the true segments: a step
+costs a thin QR of F per picture, and no n × n matrix exists. There are as many features as segments to cut into, so
+that the subspace that the loss measures is the one that the cut is made from.
 
 By default, four photographs that ship with scikit-image teach the network, by polygons drawn around their main object,
 and a fifth is cut into two. What is measured tells how a pixel differs from the margin of its picture, not its colour:
 from so few pictures, "orange belongs to the astronaut" would be learned by heart. With --data, colour is used as well.
-It takes over what objects in the middle have in common, so it fails where there is nothing such: held out, the cat and
-the motorcycle do not get better.
 
-RESULTS
+Covering of the held-out picture before and after, seeds 0, 1, 2: coffee .45 .81, .70 .79, .54 .79; astronaut .43 .61,
+.49 .62, .47 .63; the cat, which fills its picture, and the motorcycle in its garage do not get better from four others.
+BSDS500, 100 training pictures, mean of 20 of the validation set: .28 .39, .26 .36, .27 .38.
 """
 
 import argparse
@@ -251,8 +251,10 @@ def print_table(results):
     print(f"\n{'':28}{'loss before':>13}{'after':>8}{'covering before':>18}{'after':>8}")
     for role in ("training", "held out"):
         rows = [(p.name, *before[:2], *after[:2]) for p, before, after in results[role]]
-        mean = (f"mean of {len(rows)}", *np.mean([row[1:] for row in rows], axis=0))
-        for name, loss0, score0, loss1, score1 in [*rows, mean] if len(rows) <= 8 else [mean]:
+        if len(rows) > 1:
+            mean = (f"mean of {len(rows)}", *np.mean([row[1:] for row in rows], axis=0))
+            rows = [*rows, mean] if len(rows) <= 8 else [mean]
+        for name, loss0, score0, loss1, score1 in rows:
             print(f"{role:10}{name:18}{loss0:13.3f}{loss1:8.3f}{score0:18.3f}{score1:8.3f}")
 
 
