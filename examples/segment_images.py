@@ -14,8 +14,9 @@ and a fifth is cut into two. What is measured tells how a pixel differs from the
 from so few pictures, "orange belongs to the astronaut" would be learned by heart. With --data, colour is used as well.
 
 Covering of the held-out picture before and after, seeds 0, 1, 2: coffee .45 .81, .70 .79, .54 .79; astronaut .43 .61,
-.49 .62, .47 .63; the cat, which fills its picture, and the motorcycle in its garage do not get better from four others.
-BSDS500, 100 training pictures, mean of 20 of the validation set: .28 .39, .26 .36, .27 .38.
+.49 .62, .47 .63; camera .39 .58, .86 .57, .48 .59. The cat, which fills its picture, stays at .43; the motorcycle in
+its garage gets worse, .48 .42, .41 .40, .54 .43: four pictures teach little, and the settings were chosen by looking at
+coffee and astronaut. BSDS500, 100 training pictures, mean of 20 of the validation set: .28 .39, .26 .36, .27 .38.
 """
 
 import argparse

@@ -14,6 +14,8 @@ def operand(self, other):
     """``other`` if it can meet ``self`` in an operation, else NotImplemented. Raises on another backend's arrays."""
     if type(other) is Traced or isinstance(other, _SCALARS):
         return other
+    if isinstance(other, (list, tuple)):
+        raise TypeError(f"a traced array meets arrays and numbers, got a {type(other).__name__}: xp.asarray(...) first")
     try:
         namespace(self, other)
     except TypeError as error:
@@ -122,7 +124,10 @@ def _install():
         put(f"__{name}__", _without_derivative(f"__{name}__"))
     put("__hash__", lambda self: id(self))
 
-    advice = "return it from the differentiated function, and convert the result"
+    advice = (
+        "use the functions of arrmb.namespace(x) in place of NumPy's, or return it from the differentiated function "
+        "and convert the result"
+    )
     for name, target in {
         "__array__": "a NumPy array",
         "__float__": "a Python float",

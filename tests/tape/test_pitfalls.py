@@ -373,3 +373,10 @@ def test_copies_keep_the_derivative():
     x = np.asarray([1.0, 2.0])
     gradient = arrmb.grad(lambda x: arrmb.namespace(x).sum(copy.copy(x) * copy.deepcopy({"x": x})["x"]))(x)
     np.testing.assert_array_equal(gradient, 2 * x)
+
+
+@pytest.mark.parametrize("wrong", [[1.0, 2.0], (1.0, 2.0)])
+def test_a_list_beside_a_traced_array_is_refused_in_words(wrong):
+    for f in (lambda x: x * wrong, lambda x: wrong + x):
+        with pytest.raises(TypeError, match=r"a traced array meets arrays and numbers, got a (list|tuple): xp.asarray"):
+            arrmb.vjp(f, np.ones(2))
