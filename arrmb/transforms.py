@@ -48,7 +48,7 @@ def _record(f, args, has_aux=False):
     leaves, structure = _leaves(args, "argument")
     trace = Reverse()
     inputs = [trace.input(x) for x in leaves]
-    out = f(*structure.unflatten(inputs))
+    out = _call(f, structure.unflatten(inputs))
     aux = None
     if has_aux:
         if not (isinstance(out, tuple) and len(out) == 2):
@@ -171,7 +171,7 @@ def jvp(f, args, tangents):
     directions = _matching(tuple(tangents), structure, leaves, "tangent", "the arguments")
     trace = Forward()
     inputs = [Traced(x, trace, broadcast_like(dx, x)) for x, dx in zip(leaves, directions)]
-    outputs, out_structure = tree.flatten(f(*structure.unflatten(inputs)))
+    outputs, out_structure = tree.flatten(_call(f, structure.unflatten(inputs)))
     nested = any_traced(leaves) or any_traced(directions)
 
     def tangent(y):
@@ -262,6 +262,18 @@ def _split(leaves, vectors, others, axis):
         else:
             parts.append([namespace(u).zeros((0,), dtype=u.dtype, device=device(u)) for u in others])
     return parts
+
+
+def _call(f, args):
+    try:
+        return f(*args)
+    except TypeError as error:
+        if "'Traced' does not support ufuncs" not in str(error):
+            raise
+        raise TypeError(
+            "a function of numpy met a traced array: take it from the arrays' namespace, xp = arrmb.namespace(x), "
+            "then xp.exp(x), xp.matmul(x, y)"
+        ) from error
 
 
 def _pair(op, args, tangents):

@@ -624,3 +624,11 @@ def test_debug_takes_trees_and_keywords():
     y = arrmb.debug(f)({"a": x, "i": np.asarray([1])}, n=2, flag="up")
     assert y["flag"] == "up" and not isinstance(y["y"], Traced) and y["x"] is x
     np.testing.assert_array_equal(y["y"], [2.0, 4.0])
+
+
+@pytest.mark.parametrize("f", [lambda x: np.sum(np.exp(x)), lambda x: np.maximum(x, 0.0)])
+def test_a_function_of_numpy_on_a_traced_array_is_refused_in_words(f):
+    x = np.ones(2)
+    for run in (lambda: arrmb.vjp(f, x), lambda: arrmb.jvp(f, (x,), (x,)), lambda: arrmb.grad(f)(x)):
+        with pytest.raises(TypeError, match=r"a function of numpy met a traced array: .* xp = arrmb.namespace"):
+            run()
