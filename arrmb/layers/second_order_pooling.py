@@ -4,10 +4,10 @@ import numbers
 
 import numpy as np
 
-from .._xp import H, eye_like, is_complex, is_inexact, is_traced, namespace, real
+from .._xp import H, is_complex, is_inexact, is_traced, namespace, real
 from ..linalg._check import DIVERGED, backend_errors
 from ..ops import scalar
-from ..ops.pooling import gram, small_side
+from ..ops.pooling import Shifted, gram, small_side
 from ..ops.spectral import spectral
 
 _TRANSFORMS = {"log": scalar.log, "power": scalar.sqrt, "none": None}
@@ -76,7 +76,7 @@ def _pool(features, masks, eps, transform, average):
 
 
 def _function_of(c, kernel, eps):
-    return c if kernel is None else spectral(c + eps * eye_like(c), kernel=kernel)
+    return c if kernel is None else spectral(c, kernel=Shifted(kernel, eps))
 
 
 def _weights(features, masks, average):

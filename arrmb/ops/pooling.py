@@ -44,13 +44,39 @@ def _gram_adjoint(saved, ybar):
 gram = Op("gram", _gram_forward, _gram_variation, _gram_adjoint)
 
 
+# f(X + εI) of a positive semidefinite X
+
+
+class Shifted:
+    """Kernel of f(· + ε) at a Gram matrix: eigenvalues of it that come out negative are rounding errors of 0."""
+
+    domain = "real"
+
+    def __init__(self, kernel, epsilon):
+        self.name = kernel.name
+        self._kernel = kernel
+        self._epsilon = epsilon
+
+    def _shifted(self, w):
+        return namespace(w).where(w < 0.0, 0.0, w) + self._epsilon
+
+    def values(self, w):
+        return self._kernel.values(self._shifted(w))
+
+    def first(self, w):
+        return self._kernel.first(self._shifted(w))
+
+    def second(self, w, k):
+        return self._kernel.second(self._shifted(w), k)
+
+
 # small_side
 
 
 def _small_side_forward(f, *, kernel, epsilon):
     xp = namespace(f)
     x, u = xp.linalg.eigh(f @ H(f))
-    x = xp.where(x > 0.0, x, 0.0)  # the zeros of a rank deficient F come out with either sign
+    x = xp.where(x < 0.0, 0.0, x)  # the zeros of a rank deficient F come out with either sign
     t = H(u) @ f
     at_epsilon = xp.full_like(x[..., :1], epsilon)
     h = kernel.divided(x + epsilon, at_epsilon)[..., :, None]
@@ -87,8 +113,7 @@ def _small_side_adjoint(saved, ybar):
 
 def _large_side(f, *, kernel, epsilon):
     """The same function on the d × d side, where second divided differences of f give the second order."""
-    y = gram(f)
-    return spectral(y + epsilon * eye_like(y), kernel=kernel)
+    return spectral(gram(f), kernel=Shifted(kernel, epsilon))
 
 
 small_side = Op("small_side", _small_side_forward, _small_side_variation, _small_side_adjoint, _large_side)

@@ -85,6 +85,21 @@ def test_single_precision_is_kept(backend, rng):
     assert np.linalg.norm(backend.get(y) - double) <= 1e-5 * np.linalg.norm(double)
 
 
+def test_dead_channels_and_large_features_in_single_precision(backend, rng):
+    """The zero eigenvalues of F^T F are rounding errors of ±1e-7 times the largest, far below -eps: not an error."""
+    f = 100.0 * rng.standard_normal((4, 50, 6))
+    f[..., 2] = 0.0
+    f[..., 4] = f[..., 1]
+    x = backend.put(f, "float32")
+
+    def loss(x):
+        y = second_order_pooling(x)
+        return arrmb.namespace(y).sum(y * y)
+
+    assert np.all(np.isfinite(backend.get(second_order_pooling(x))))
+    assert np.all(np.isfinite(backend.get(arrmb.grad(loss)(x))))
+
+
 @pytest.mark.parametrize(
     "features, options, error, message",
     [
