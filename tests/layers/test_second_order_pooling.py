@@ -35,7 +35,7 @@ def test_value_and_gradient(backend, rng, shape, transform, average):
 @pytest.mark.parametrize("n, d", [(6, 3), (4, 8)])
 @pytest.mark.parametrize("average", [False, True])
 def test_masks(backend, rng, n, d, average):
-    f, m = rng.standard_normal((2, n, d)), rng.uniform(size=(2, 3, n))
+    f, m = rng.standard_normal((2, n, d)), rng.uniform(0.1, 1.0, size=(2, 3, n))
     x, masks = backend.put(f, "float64"), backend.put(m, "float64")
 
     def layer(x, masks):
