@@ -24,7 +24,7 @@ help:
 	touch $@
 
 .venv/test: .venv/created setup.cfg pyproject.toml
-	$(PIP) --editable ".[examples,io,test]" $(TORCH)
+	$(PIP) --editable ".[examples,io,peers,scipy,test]" $(TORCH)
 	touch $@
 
 demo: .venv/demo

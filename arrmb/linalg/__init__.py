@@ -5,26 +5,25 @@ ends in "h" takes a Hermitian matrix, as in ``eigh``: its Hermitian part ``(X + 
 Hermitian.
 """
 
-from . import decompositions as _decompositions
+from . import eigen as _eigen
+from . import factorizations as _factorizations
+from . import functions as _functions
+from . import hermitian as _hermitian
+from . import norms as _norms
 from . import products as _products
+from . import singular as _singular
+from . import subspaces as _subspaces
 from . import systems as _systems
-from .decompositions import *  # noqa: F403
-from .hermitian import clampmh, expmh, invsqrtmh, logmh, powmh, spectral, sqrtmh, svd_function, top_projector
+from .eigen import *  # noqa: F403
+from .factorizations import *  # noqa: F403
+from .functions import *  # noqa: F403
+from .hermitian import *  # noqa: F403
+from .norms import *  # noqa: F403
 from .products import *  # noqa: F403
-from .subspaces import project, projector
+from .singular import *  # noqa: F403
+from .subspaces import *  # noqa: F403
 from .systems import *  # noqa: F403
 
-__all__ = [
-    "clampmh",
-    "expmh",
-    "invsqrtmh",
-    "logmh",
-    "powmh",
-    "project",
-    "projector",
-    "spectral",
-    "sqrtmh",
-    "svd_function",
-    "top_projector",
-]
-__all__ += _decompositions.__all__ + _products.__all__ + _systems.__all__
+__all__ = []
+for _module in (_eigen, _factorizations, _functions, _hermitian, _norms, _products, _singular, _subspaces, _systems):
+    __all__ += _module.__all__

@@ -2,8 +2,8 @@
 
 import contextlib
 
-from .._xp import is_inexact, is_traced, namespace
-from ..tape.core import Forward, Reverse
+from .._xp import is_inexact, is_traced, namespace, raw
+from ..tape.core import Forward, Reverse, lift
 
 DIVERGED = "has NaN or inf among its entries, or is beyond the backend's solver"
 
@@ -55,3 +55,9 @@ def has_derivative(x):
             return True
         x = x.value
     return False
+
+
+def below(kind, function, x, **options):
+    """A decomposition that no derivative will be asked for, by the backend itself; traced if ``x`` is."""
+    found = function(raw(x), **options)
+    return kind(*(lift(v) for v in found)) if is_traced(x) else kind(*found)

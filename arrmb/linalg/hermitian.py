@@ -1,14 +1,13 @@
-"""Functions of Hermitian matrices and of singular values, exact at ties."""
+"""Functions of Hermitian matrices, exact at ties."""
 
 import math
 import numbers
-import operator
 
-from .._xp import H, device, namespace
 from ..ops import scalar
-from ..ops.spectral import TopGroup
 from ..ops.spectral import spectral as _spectral
 from . import _check
+
+__all__ = ["clampmh", "expmh", "invsqrtmh", "logmh", "powmh", "spectral", "sqrtmh"]
 
 _NOTES = """
 
@@ -26,7 +25,7 @@ def _documented(function):
     return function
 
 
-def _apply(op, x, kernel):
+def apply_kernel(op, x, kernel):
     _check.matrix(op, "x", x, square=True)
     with _check.backend_errors(op, "x", _check.DIVERGED):
         return _spectral(x, kernel=kernel)
@@ -49,7 +48,7 @@ def logmh(x, /):
     ------
     TypeError, ValueError
         ``x`` is not an array of floating-point square matrices, or (on a CPU) not positive definite."""
-    return _apply("logmh", x, scalar.log)
+    return apply_kernel("logmh", x, scalar.log)
 
 
 @_documented
@@ -68,7 +67,7 @@ def expmh(x, /):
     ------
     TypeError, ValueError
         ``x`` is not an array of floating-point square matrices."""
-    return _apply("expmh", x, scalar.exp)
+    return apply_kernel("expmh", x, scalar.exp)
 
 
 @_documented
@@ -91,7 +90,7 @@ def sqrtmh(x, /):
     ------
     TypeError, ValueError
         ``x`` is not an array of floating-point square matrices, or (on a CPU) has a negative eigenvalue."""
-    return _apply("sqrtmh", x, scalar.sqrt)
+    return apply_kernel("sqrtmh", x, scalar.sqrt)
 
 
 @_documented
@@ -111,7 +110,7 @@ def invsqrtmh(x, /):
     ------
     TypeError, ValueError
         ``x`` is not an array of floating-point square matrices, or (on a CPU) not positive definite."""
-    return _apply("invsqrtmh", x, scalar.invsqrt)
+    return apply_kernel("invsqrtmh", x, scalar.invsqrt)
 
 
 @_documented
@@ -136,7 +135,7 @@ def powmh(x, /, p):
         ``p`` is not a number, ``x`` is not an array of floating-point square matrices, or (on a CPU) not positive."""
     if not isinstance(p, numbers.Real) or not math.isfinite(p):
         raise TypeError(f"powmh: p must be a finite Python number, got {p!r}")
-    return _apply("powmh", x, scalar.power(float(p)))
+    return apply_kernel("powmh", x, scalar.power(float(p)))
 
 
 @_documented
@@ -161,7 +160,7 @@ def clampmh(x, /, low):
         ``low`` is not a number, or ``x`` is not an array of floating-point square matrices."""
     if not isinstance(low, numbers.Real) or not math.isfinite(low):
         raise TypeError(f"clampmh: low must be a finite Python number, got {low!r}")
-    return _apply("clampmh", x, scalar.clamp(float(low)))
+    return apply_kernel("clampmh", x, scalar.clamp(float(low)))
 
 
 @_documented
@@ -195,84 +194,11 @@ def spectral(x, f, /, df=None, ddf=None):
     >>> loss = lambda x: arrmb.linalg.trace(arrmb.linalg.spectral(x, lambda w: w / (1.0 + w)))
     >>> arrmb.grad(loss)(x).diagonal()
     array([0.25, 0.25, 0.25])"""
-    _check_callables("spectral", f, df, ddf)
-    return _apply("spectral", x, scalar.UserFunction("spectral", f, df, ddf))
+    check_callables("spectral", f, df, ddf)
+    return apply_kernel("spectral", x, scalar.UserFunction("spectral", f, df, ddf))
 
 
-def top_projector(x, /, k):
-    """Orthogonal projector on the eigenvectors of the ``k`` largest eigenvalues of Hermitian matrices.
-
-    Parameters
-    ----------
-    x : array (..., n, n), real or complex floating-point
-        The Hermitian part is used.
-    k : int
-        Between 0 and n.
-
-    Returns
-    -------
-    array (..., n, n), Hermitian, of rank k
-
-    Raises
-    ------
-    TypeError, ValueError
-        ``x`` is not an array of floating-point square matrices, ``k`` is out of range, or (on a CPU) the eigenvalues
-        number k and k + 1 are equal to rounding: the projector is not defined there.
-
-    Notes
-    -----
-    Only the gaps between the two groups enter the derivatives: exact to second order with any ties inside the groups.
-    """
-    _check.matrix("top_projector", "x", x, square=True)
-    if isinstance(k, bool) or not hasattr(k, "__index__") or not 0 <= k <= x.shape[-1]:
-        raise ValueError(f"top_projector: k must be an integer from 0 to n = {x.shape[-1]}, got {k!r}")
-    return _apply("top_projector", x, TopGroup(operator.index(k)))
-
-
-def svd_function(x, f, /, df=None, ddf=None):
-    """An odd function of the singular values, U f(S) V^H for X = U S V^H ("generalized matrix function").
-
-    Exact whatever the multiplicities, at zero singular values too, where a loss written with `svd` is not: U f(S) V^H
-    is a block of f at the Hermitian matrix [[0, X], [X^H, 0]], whose eigenvalues are ±S and zeros.
-
-    Parameters
-    ----------
-    x : array (..., m, n), real or complex floating-point
-    f : callable
-        Real and odd, f(-s) = -f(s), elementwise on arrays of any Array API namespace: for instance s, tanh(s),
-        s/(1 + s²), or soft thresholding, sign(s) max(|s| - t, 0).
-    df, ddf : callables, optional
-        Its first and second derivative. Default: found by the tape.
-
-    Returns
-    -------
-    array (..., m, n), of the dtype and device of ``x``
-
-    Raises
-    ------
-    TypeError
-        ``f`` is not callable, or depends on another traced array; or ``x`` is not an array of floating-point matrices.
-    ValueError
-        ``x`` has fewer than two axes; or (on a CPU) ``f`` is not odd.
-
-    Notes
-    -----
-    Costs one eigendecomposition of size m + n. First and second derivatives are exact. Source: Noferini, "A formula for
-    the Fréchet derivative of a generalized matrix function", SIAM J. Matrix Anal. Appl. 38 (2017).
-    """
-    _check.matrix("svd_function", "x", x)
-    _check_callables("svd_function", f, df, ddf)
-    xp = namespace(x)
-    m, n = x.shape[-2:]
-    blocks = [
-        xp.concat([xp.zeros((*x.shape[:-1], m), dtype=x.dtype, device=device(x)), x], axis=-1),
-        xp.concat([H(x), xp.zeros((*x.shape[:-2], n, n), dtype=x.dtype, device=device(x))], axis=-1),
-    ]
-    y = _apply("svd_function", xp.concat(blocks, axis=-2), scalar.UserFunction("svd_function", f, df, ddf, odd=True))
-    return y[..., :m, m:]
-
-
-def _check_callables(op, f, df, ddf):
+def check_callables(op, f, df, ddf):
     for name, function in (("f", f), ("df", df), ("ddf", ddf)):
         if not callable(function) and (function is not None or name == "f"):
             raise TypeError(f"{op}: {name} must be a function of an array, got {type(function).__name__}")

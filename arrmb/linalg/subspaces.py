@@ -1,9 +1,13 @@
-"""Column spaces: the orthogonal projector, and its product with a matrix without forming it."""
+"""Subspaces: orthogonal projectors on column spaces and eigenspaces, and products with them."""
+
+import operator
 
 from ..ops import projector as _ops
+from ..ops.spectral import TopGroup
 from . import _check
+from .hermitian import apply_kernel
 
-__all__ = ["project", "projector"]
+__all__ = ["project", "projector", "top_projector"]
 
 _NOT_FINITE = "holds NaN or infinity"
 
@@ -74,6 +78,36 @@ def project(a, b, /):
         )
     with _check.backend_errors("project", "a", _NOT_FINITE):
         return _ops.project(a, b)
+
+
+def top_projector(x, /, k):
+    """Orthogonal projector on the eigenvectors of the ``k`` largest eigenvalues of Hermitian matrices.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+        The Hermitian part is used.
+    k : int
+        Between 0 and n.
+
+    Returns
+    -------
+    array (..., n, n), Hermitian, of rank k
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``x`` is not an array of floating-point square matrices, ``k`` is out of range, or (on a CPU) the eigenvalues
+        number k and k + 1 are equal to rounding: the projector is not defined there.
+
+    Notes
+    -----
+    Only the gaps between the two groups enter the derivatives: exact to second order with any ties inside the groups.
+    """
+    _check.matrix("top_projector", "x", x, square=True)
+    if isinstance(k, bool) or not hasattr(k, "__index__") or not 0 <= k <= x.shape[-1]:
+        raise ValueError(f"top_projector: k must be an integer from 0 to n = {x.shape[-1]}, got {k!r}")
+    return apply_kernel("top_projector", x, TopGroup(operator.index(k)))
 
 
 def _check_matrix(op, name, x):

@@ -7,10 +7,8 @@ import pytest
 
 import arrmb
 from arrmb import linalg
-from arrmb.linalg import decompositions, products
 from arrmb.testing import Draw, check_grads
 
-NAMES = [*decompositions.__all__, *products.__all__]
 ONE_SQUARE = ["inv", "det", "slogdet", "cholesky", "eigh", "eigvalsh"]
 ANY_MATRIX = ["qr", "svd", "svdvals"]
 
@@ -23,14 +21,23 @@ def tall(complex=False):
     return Draw(0, complex=complex).with_singular_values(5, 3, [3.0, 2.0, 1.0])
 
 
-@pytest.mark.parametrize("name", NAMES)
+STANDARD = """cholesky cross det diagonal eigh eigvalsh inv matmul matrix_norm matrix_power matrix_rank
+matrix_transpose outer qr slogdet solve svd svdvals tensordot trace vecdot vector_norm""".split()
+
+
+@pytest.mark.parametrize("name", STANDARD)
 def test_signatures_are_those_of_the_standard(name):
+    """The standard's parameters, and after them only such as need not be given."""
     strict = pytest.importorskip("array_api_strict")
+    if not hasattr(strict.linalg, name):
+        pytest.skip(f"this array-api-strict does not have {name} yet")
     ours, standard = [
         [(p.name, p.kind, p.default) for p in inspect.signature(getattr(module, name)).parameters.values()]
         for module in (linalg, strict.linalg)
     ]
-    assert ours == standard
+    assert ours[: len(standard)] == standard
+    for _, kind, default in ours[len(standard) :]:
+        assert kind is inspect.Parameter.KEYWORD_ONLY and default is not inspect.Parameter.empty
     assert name in linalg.__all__
 
 
