@@ -11,6 +11,7 @@ from . import functions as _functions
 from . import hermitian as _hermitian
 from . import norms as _norms
 from . import products as _products
+from . import roots as _roots
 from . import singular as _singular
 from . import subspaces as _subspaces
 from . import systems as _systems
@@ -20,10 +21,22 @@ from .functions import *  # noqa: F403
 from .hermitian import *  # noqa: F403
 from .norms import *  # noqa: F403
 from .products import *  # noqa: F403
+from .roots import *  # noqa: F403
 from .singular import *  # noqa: F403
 from .subspaces import *  # noqa: F403
 from .systems import *  # noqa: F403
 
 __all__ = []
-for _module in (_eigen, _factorizations, _functions, _hermitian, _norms, _products, _singular, _subspaces, _systems):
+for _module in (
+    _eigen,
+    _factorizations,
+    _functions,
+    _hermitian,
+    _norms,
+    _products,
+    _roots,
+    _singular,
+    _subspaces,
+    _systems,
+):
     __all__ += _module.__all__

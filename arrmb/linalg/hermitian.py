@@ -5,7 +5,7 @@ import numbers
 
 from ..ops import scalar
 from ..ops.spectral import spectral as _spectral
-from . import _check
+from . import _check, roots
 
 __all__ = ["clampmh", "expmh", "invsqrtmh", "logmh", "powmh", "spectral", "sqrtmh"]
 
@@ -71,7 +71,7 @@ def expmh(x, /):
 
 
 @_documented
-def sqrtmh(x, /):
+def sqrtmh(x, /, *, method="eigh", iterations=None):
     """Square root of Hermitian positive semidefinite matrices.
 
     Differentiable where ``x`` has at most a simple zero eigenvalue in no tied pair: 1/(√a + √b) is infinite where both
@@ -81,6 +81,10 @@ def sqrtmh(x, /):
     ----------
     x : array (..., n, n), real or complex floating-point
         Positive semidefinite; eigenvalues that are negative by rounding are taken as 0.
+    method : {"eigh", "newton-schulz", "sign", "pade"}
+        The others than "eigh" consist of products of matrices, for positive definite ``x``: see `square_roots`.
+    iterations : int, optional
+        Of these other methods.
 
     Returns
     -------
@@ -90,17 +94,21 @@ def sqrtmh(x, /):
     ------
     TypeError, ValueError
         ``x`` is not an array of floating-point square matrices, or (on a CPU) has a negative eigenvalue."""
-    return apply_kernel("sqrtmh", x, scalar.sqrt)
+    return _root("sqrtmh", x, scalar.sqrt, method, iterations)
 
 
 @_documented
-def invsqrtmh(x, /):
+def invsqrtmh(x, /, *, method="eigh", iterations=None):
     """Inverse square root of Hermitian positive definite matrices, as in ZCA whitening.
 
     Parameters
     ----------
     x : array (..., n, n), real or complex floating-point
         Positive definite.
+    method : {"eigh", "newton-schulz", "sign", "pade"}
+        The others than "eigh" consist of products of matrices: see `square_roots`.
+    iterations : int, optional
+        Of these other methods.
 
     Returns
     -------
@@ -110,7 +118,15 @@ def invsqrtmh(x, /):
     ------
     TypeError, ValueError
         ``x`` is not an array of floating-point square matrices, or (on a CPU) not positive definite."""
-    return apply_kernel("invsqrtmh", x, scalar.invsqrt)
+    return _root("invsqrtmh", x, scalar.invsqrt, method, iterations)
+
+
+def _root(name, x, kernel, method, iterations):
+    if method != "eigh":
+        return roots.by_products(name, x, method, iterations)[name == "invsqrtmh"]
+    if iterations is not None:
+        raise ValueError(f'{name}: iterations is an option of the other methods than "eigh", got {iterations!r}')
+    return apply_kernel(name, x, kernel)
 
 
 @_documented

@@ -2,12 +2,14 @@
 
 import operator
 
+from .._xp import namespace
 from ..ops import projector as _ops
+from ..ops import subspaces as _subspaces
 from ..ops.spectral import TopGroup
 from . import _check
 from .hermitian import apply_kernel
 
-__all__ = ["project", "projector", "top_projector"]
+__all__ = ["project", "projector", "subspace_angles", "subspace_distance", "top_projector"]
 
 _NOT_FINITE = "holds NaN or infinity"
 
@@ -78,6 +80,99 @@ def project(a, b, /):
         )
     with _check.backend_errors("project", "a", _NOT_FINITE):
         return _ops.project(a, b)
+
+
+def subspace_distance(a, b, /):
+    """Squared distance of two column spaces, half that of their projectors: ``½ ‖Π_a - Π_b‖²_F``.
+
+    It is the sum of the squared sines of the principal angles, plus half the difference of the dimensions; 0 for equal
+    spaces, and at most ``(p + q) / 2``. Its square root is the projection-Frobenius (chordal) metric, which is not
+    differentiable at 0: this is.
+
+    Parameters
+    ----------
+    a : array, shape (..., m, p)
+        Real or complex, of full column rank; the columns need not be orthonormal.
+    b : array, shape (..., m, q)
+        Likewise.
+
+    Returns
+    -------
+    array, shape (...)
+        Real. The leading axes of ``a`` and ``b`` broadcast.
+
+    Raises
+    ------
+    TypeError
+        An argument is not a floating-point array, or they belong to different backends.
+    ValueError
+        The shapes do not fit, an argument has NaN or inf where the backend looks, or (on a CPU) linearly dependent
+        columns.
+
+    Notes
+    -----
+    Smooth, whatever the angles: derivatives exact at any order. Small distances have no cancellation: their relative
+    error is about eps / θ, θ being the largest angle. Nothing m × m is formed. Source: `arrmb.ops.subspaces`.
+    """
+    return _compare("subspace_distance", _subspaces.subspace_distance, a, b)
+
+
+def subspace_angles(a, b, /):
+    """Principal angles between two column spaces, descending, as of ``scipy.linalg.subspace_angles``.
+
+    Parameters
+    ----------
+    a : array, shape (..., m, p)
+        Real or complex, of full column rank; the columns need not be orthonormal.
+    b : array, shape (..., m, q)
+        Likewise.
+
+    Returns
+    -------
+    array, shape (..., min(p, q))
+        Real, from 0 to π/2. The leading axes of ``a`` and ``b`` broadcast. Accurate to rounding error for small angles
+        and near π/2 too.
+
+    Raises
+    ------
+    TypeError
+        An argument is not a floating-point array, or they belong to different backends.
+    ValueError
+        The shapes do not fit, an argument has NaN or inf where the backend looks, or (on a CPU) linearly dependent
+        columns.
+    NotImplementedError
+        A second derivative is asked for (on a CPU) at equal angles, or at one of 0 or π/2.
+
+    Notes
+    -----
+    First derivatives are exact for distinct angles, and at ties for losses that are symmetric in the tied angles. At 0
+    and at π/2 an angle has a kink; its derivative is taken as 0 there, which is exact for each loss that has a
+    gradient, as Σ θ² or Σ sin² θ. Second derivatives are exact for distinct angles strictly between 0 and π/2;
+    `subspace_distance` has them everywhere. Source: `arrmb.ops.subspaces`.
+    """
+    return _compare("subspace_angles", _subspaces.subspace_angles, a, b)
+
+
+def _compare(op, function, a, b):
+    _check.floating(op, "a", a)
+    _check.floating(op, "b", b)
+    _check.same_backend(op, a=a, b=b)
+    for name, x in (("a", a), ("b", b)):
+        _check_matrix(op, name, x)
+        if x.shape[-1] > x.shape[-2]:
+            raise ValueError(
+                f"{op}: {name} must have full column rank, so no more columns than rows, got shape {tuple(x.shape)}"
+            )
+    if a.shape[-2] != b.shape[-2]:
+        raise ValueError(
+            f"{op}: a and b must have the same number of rows, got shapes {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    if a.dtype != b.dtype:
+        xp = namespace(a, b)
+        dtype = xp.result_type(a, b)
+        a, b = xp.astype(a, dtype), xp.astype(b, dtype)
+    with _check.backend_errors(op, "a or b", _NOT_FINITE):
+        return function(a, b)
 
 
 def top_projector(x, /, k):

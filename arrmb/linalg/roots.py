@@ -1,0 +1,118 @@
+"""Square roots of Hermitian positive definite matrices by products of matrices, without an eigendecomposition."""
+
+import operator
+from typing import Any, NamedTuple
+
+from .._xp import eps, eye_like, namespace, on_host, raw
+from ..ops.newton_schulz import Diverged
+from ..ops.newton_schulz import newton_schulz as _newton_schulz
+from ..ops.pade_sqrt import pade_root as _pade_root
+from ..ops.sign_iteration import sign_root as _sign_root
+from . import _check
+
+__all__ = ["square_roots"]
+
+_METHODS = {  # op, default number of iterations: √n times the condition number up to 1e9
+    "newton-schulz": (_newton_schulz, 30),
+    "sign": (_sign_root, 18),
+    "pade": (_pade_root, 7),
+}
+
+
+class SquareRootsResult(NamedTuple):
+    """``root @ root = x`` and ``inverse = root^-1``."""
+
+    root: Any
+    inverse: Any
+
+
+def square_roots(x, /, *, method="newton-schulz", iterations=None):
+    """Square root and inverse square root of Hermitian positive definite matrices, by products of matrices.
+
+    One iteration gives both. For one of them alone `sqrtmh` and `invsqrtmh` take the same two keywords.
+
+    Parameters
+    ----------
+    x : array, shape (..., n, n)
+        Real or complex, positive definite; the Hermitian part is used.
+    method : {"newton-schulz", "sign", "pade"}
+        How: see Notes.
+    iterations : int, optional
+        How many steps, at least 1. Default: 30, 18, and 7 in the order of the methods, which is enough for
+        ``‖x‖_F / λ_min`` (at most √n times the condition number) up to 1e9. Each step takes as long as any other.
+
+    Returns
+    -------
+    SquareRootsResult
+        ``root`` and ``inverse``, shape (..., n, n), Hermitian, of the dtype and device of ``x``.
+
+    Raises
+    ------
+    TypeError
+        ``x`` is not a floating-point array, or ``iterations`` is not an integer.
+    ValueError
+        ``x`` is not square, ``method`` or ``iterations`` is none that there is, or (on a CPU) the iteration has not
+        converged: ``x`` is not positive definite, or its condition number is too large. "newton-schulz" with
+        ``iterations`` given does not raise for that: see below.
+
+    Notes
+    -----
+    * "newton-schulz": the coupled iteration of iSQRT-COV. 3 products a step, 6 backward. Derivatives are those of the
+      map of so many steps, whether it has converged or not: few steps are a normalisation of their own, as in Li et al.
+    * "sign": the same with scaled steps, of which half as many are needed; the backward pass solves a Lyapunov
+      equation, with 4 products a step. Derivatives are those of the square root.
+    * "pade": a Padé approximant, applied again to what is left; 4 inverses and 3 products a step. Derivatives as for
+      "sign".
+
+    All are exact at any order and whatever the multiplicities. Rounding errors grow with the condition number κ, like
+    eps √κ in the root and up to eps κ in the inverse and the gradients; ``docs/square_roots.md`` has measured figures,
+    and what to choose when. Source: `arrmb.ops.newton_schulz`, `sign_iteration`, `pade_sqrt`.
+    """
+    return SquareRootsResult(*by_products("square_roots", x, method, iterations))
+
+
+def by_products(name, x, method, iterations):
+    """Root and inverse root, for the function called ``name``."""
+    _check.matrix(name, "x", x, square=True)
+    if method not in _METHODS:
+        known = ", ".join(f'"{m}"' for m in _METHODS)
+        raise ValueError(f"{name}: method must be one of {known}{_OR_EIGH[name != 'square_roots']}, got {method!r}")
+    op, steps = _METHODS[method]
+    if iterations is not None:
+        if isinstance(iterations, bool) or not hasattr(iterations, "__index__"):
+            raise TypeError(f"{name}: iterations must be an integer, got {type(iterations).__name__}")
+        steps = operator.index(iterations)
+        if steps < 1:
+            raise ValueError(f"{name}: iterations must be at least 1, got {steps}")
+    if x.shape[-1] == 0:
+        return x + 0.0, x + 0.0
+    try:
+        with _check.backend_errors(name, "x", _check.DIVERGED):
+            root, inverse = op(x, iterations=steps)
+    except Diverged as error:
+        raise ValueError(f"{name}: argument x must be positive definite: {error}; {_REMEDY}") from None
+    if on_host(x) and (iterations is None or op is not _newton_schulz):
+        _must_have_converged(name, raw(root), raw(inverse), method, steps)
+    return root, inverse
+
+
+_OR_EIGH = ("", ', or "eigh"')
+_REMEDY = (
+    "add a multiple of the identity, give more iterations, or use an eigendecomposition (the default of sqrtmh and "
+    "invsqrtmh)"
+)
+
+
+def _must_have_converged(name, root, inverse, method, steps):
+    """Raise where ‖I - W S‖ is more than what rounding X does to W: eps κ, with κ <= (‖S‖‖W‖)²."""
+    xp = namespace(root)
+    norm = xp.linalg.matrix_norm
+    residual = norm(eye_like(root) - inverse @ root)
+    rounding = 4.0 * eps(root) * (norm(root) * norm(inverse)) ** 2
+    bad = ~((residual <= rounding) & (residual < 0.1))  # NaN is bad
+    if bool(xp.any(bad)):
+        raise ValueError(
+            f"{name}: argument x must be positive definite, with a condition number that {steps} iterations of "
+            f'"{method}" resolve, but they leave a relative residual of '
+            f"{float(xp.max(xp.where(bad, residual, 0.0))):.3g} in the square root; {_REMEDY}"
+        )
