@@ -140,6 +140,36 @@ def eps(x) -> float:
     return float(raw_namespace(namespace(x)).finfo(x.dtype).eps)
 
 
+# ------------------------------------------------------------------------- eigenvalues of nonsymmetric matrices
+
+
+def eig(x):
+    """Eigenvalues and unit eigenvectors of raw square matrices, always complex. New in the standard 2025.12."""
+    w, v = _function_of_linalg(x, "eig")(x)
+    return _as_complex(w), _as_complex(v)
+
+
+def eigvals(x):
+    """Eigenvalues of raw square matrices, always complex."""
+    return _as_complex(_function_of_linalg(x, "eigvals")(x))
+
+
+def _function_of_linalg(x, name):
+    xp = namespace(x)
+    function = getattr(xp.linalg, name, None)
+    if function is None:
+        raise NotImplementedError(
+            f"{name}: {xp.__name__} has no linalg.{name} in this version: it takes NumPy, PyTorch, CuPy >= 14 or "
+            "array-api-strict >= 2.6"
+        )
+    return function
+
+
+def _as_complex(x):
+    xp = namespace(x)  # NumPy gives real results where all eigenvalues are real
+    return x if is_complex(x) else xp.astype(x, xp.complex64 if x.dtype == xp.float32 else xp.complex128)
+
+
 # ------------------------------------------------------------------------------------------- small matrix helpers
 
 

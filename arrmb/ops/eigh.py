@@ -6,7 +6,8 @@ The function is one of the Hermitian part of X, E = (dX)_sym. With P = V^H E V a
     <wbar, dw> + <Vbar, dV> = <diag(wbar) + K ∘ (V^H Vbar), V^H E V>
     Xbar = (V (diag(wbar) + K ∘ (V^H Vbar)) V^H)_sym
 
-K_ij is 0 as well where |w_i - w_j| <= n eps max|w|, a tie (per matrix).
+K_ij is 0 as well where |w_i - w_j| <= n eps max|w|, a tie (per matrix). ``gaps`` puts one of the published
+approximations in the place of K (`gaps.py`); what follows is about the exact one.
 
 Source: Ionescu, Vantzos, Sminchisescu, "Training deep networks with structured layers by matrix backpropagation"
 (arXiv:1509.07838), section 5; Giles (2008), 3.1.
@@ -18,46 +19,70 @@ Domain: real or complex, batched; complex losses must not depend on the phases o
   block). For any other loss it is not, even where the loss is differentiable: the gradient of <G, V diag(w) V^H> is G,
   but at a tie the entries of G off the diagonal of the tied block do not appear in (wbar, Vbar) at one basis V, so no
   rule of eigh can return them. Functions of the matrix belong to the spectral functions (`spectral`, `logmh`, `powmh`,
-  ...), which are exact at ties to second order; subspaces to `top_projector`.
+  ...), which are exact at ties to second order; subspaces to `top_projector`, leading eigenvectors to `eigh_top`.
 * Near ties, first order: as at ties, with a relative error of about eps max|w| / gap.
-* Ties, second order: not exact.
+* Ties, second order: not exact, for eigenvalues alone neither: for a symmetric loss f the entry of the Hessian within
+  a tied block is f_ii - f_ij, second derivatives of f that a rule of one op cannot see.
+
+With gauge="raise" all that is not exact at ties raises (`gauge.py`): in the adjoint a loss that is not of the kind
+above or depends on a phase, in the variation a direction that splits a tie (V^H dX V is not a multiple of the identity
+on its block: the eigenvectors of X + t dX then jump, or turn by an amount that dX alone does not determine; for
+eigenvalues alone, it is not diagonal), in either a second derivative at a tie.
 """
 
-from .._xp import H, conj, embed_diag, eps, namespace, raw, real, sym
+from .._xp import H, conj, embed_diag, is_traced, namespace, raw, real, sym
 from ..tape.core import Op
+from . import gauge as _gauge
+from .gaps import inverse_gaps
 
 
-def _inverse_gaps(w):
-    """K_ij = 1/(w_j - w_i), 0 on the diagonal and at ties."""
-    xp = namespace(w)
-    gap = w[..., None, :] - w[..., :, None]
-    if w.shape[-1] == 0:
-        return gap
-    below = namespace(raw(w))  # which pairs are tied is a constant
-    largest = below.max(below.abs(raw(w)), axis=-1)
-    tied = below.abs(raw(gap)) <= (w.shape[-1] * eps(w) * largest)[..., None, None]
-    return xp.where(tied, 0.0, 1.0 / xp.where(tied, 1.0, gap))
-
-
-def _forward(x):
-    w, v = namespace(x).linalg.eigh(sym(x))
-    return (w, v), (w, v)
+def _forward(x, *, gauge="drop", gaps="exact"):
+    if is_traced(x):
+        w, v = eigh(x, gauge=gauge, gaps=gaps)
+    else:
+        w, v = namespace(x).linalg.eigh(sym(x))
+        if gauge == "raise":
+            v = _gauge.generic(w, v)
+    return (w, v), (w, v, gauge, gaps)
 
 
 def _variation(saved, dx):
-    w, v = saved
-    p = H(v) @ sym(dx) @ v
-    return real(namespace(p).linalg.diagonal(p)), v @ (_inverse_gaps(w) * p)
+    w, v, gauge, gaps = saved
+    dx = sym(dx)
+    p = H(v) @ dx @ v
+    dw = real(namespace(p).linalg.diagonal(p))
+    if gauge == "raise":
+        check_variation("eigh", w, p, dx, dw)
+    return dw, v @ (inverse_gaps(w, gaps) * p)
+
+
+def check_variation(op, w, p, scale, dw, pairs=None):
+    """Raise unless the blocks of ``p`` at ties are multiples of the identity, and no higher order is wanted there."""
+    pairs = _gauge.tied(w) if pairs is None else pairs
+    _gauge.check_order(op, w, pairs)
+    p, dw = raw(p), raw(dw)
+    abs = namespace(p).abs
+    _gauge.check_direction(op, w, pairs, abs(p) + abs(dw[..., None, :] - dw[..., :, None]), scale)
 
 
 def _adjoint(saved, wbar, vbar):
-    w, v = saved
-    if vbar is None:
+    w, v, gauge, gaps = saved
+    m = None if vbar is None else H(v) @ vbar
+    if gauge == "raise":
+        check_adjoint("eigh", w, m, vbar, wbar)
+    if m is None:
         return sym((v * wbar[..., None, :]) @ H(v))
-    core = _inverse_gaps(w) * (H(v) @ vbar)
+    core = inverse_gaps(w, gaps) * m
     if wbar is not None:
         core = core + embed_diag(wbar)
     return sym(v @ core @ H(v))
+
+
+def check_adjoint(op, w, core, vbar, wbar):
+    """Raise if a loss depends on what is free, and if a higher order is wanted at a tie."""
+    pairs = _gauge.tied(w)
+    _gauge.check_order(op, w, pairs)
+    _gauge.check(op, w, pairs, core, vbar, wbar)
 
 
 eigh = Op("eigh", _forward, _variation, _adjoint)
@@ -66,18 +91,25 @@ eigh = Op("eigh", _forward, _variation, _adjoint)
 # eigenvalues alone: the same rules without dV and Vbar
 
 
-def _values_forward(x):
-    w, v = namespace(x).linalg.eigh(sym(x))
-    return w, (v,)
+def _values_forward(x, *, gauge="drop"):
+    w, v = eigh(x, gauge=gauge) if is_traced(x) else namespace(x).linalg.eigh(sym(x))
+    return w, (w, v, gauge)
 
 
 def _values_variation(saved, dx):
-    (v,) = saved
-    return real(namespace(v, dx).sum(conj(v) * (sym(dx) @ v), axis=-2))
+    w, v, gauge = saved
+    dx = sym(dx)
+    if gauge == "raise":
+        pairs = _gauge.tied(w)
+        _gauge.check_order("eigvalsh", w, pairs)
+        _gauge.check_direction("eigvalsh", w, pairs, H(v) @ dx @ v, dx)
+    return real(namespace(v, dx).sum(conj(v) * (dx @ v), axis=-2))
 
 
 def _values_adjoint(saved, wbar):
-    (v,) = saved
+    w, v, gauge = saved
+    if gauge == "raise":
+        check_adjoint("eigvalsh", w, None, None, wbar)
     return sym((v * wbar[..., None, :]) @ H(v))
 
 

@@ -6,13 +6,22 @@ the block is one number, and the statement is that of a free phase: it is real. 
 values too: their cotangents are equal, or the rule cannot know the gradient (`eigh.py` tells why).
 
 By default ("drop") a rule leaves the block out. With "raise" it calls `check` in the adjoint and `check_direction` in
-the variation. Both look at values, which makes a GPU wait: that is what the caller has asked for.
+the variation, and `check_order` in both. They look at values, which makes a GPU wait: that is what the caller has asked
+for. A violation counts if it exceeds sqrt(eps) of the largest cotangent, and 30 n eps, what rounding leaves of the
+cotangents at the minimum of a loss, if loss and matrix are of size one; at the very minimum of a loss of quite another
+size, whose cotangents are nothing but rounding errors, a valid loss may raise.
+
+A loss can be neither and still look valid at one basis, by accident: <G, V diag(w) V^H> at X = I, where V = I and G has
+a zero diagonal, gives the same cotangents as the projector V V^H, whose gradient is zero. Such accidents need a special
+basis, and a solver returns one for a diagonal matrix. So "raise" turns each tied group by a fixed, generic rotation
+(`generic`): the loss is caught with probability one.
 
 Source: Wan, Zhang, "Automatic differentiation for complex valued SVD" (arXiv:1909.02659), for the phases; Ionescu,
 Vantzos, Sminchisescu, arXiv:1509.07838, for the skew block.
 """
 
-from .._xp import H, eps, namespace, raw
+from .._xp import H, device, eps, eye_like, is_complex, is_traced, namespace, raw
+from ..tape.core import Forward, Reverse
 
 CHOICES = ("drop", "raise")
 
@@ -31,6 +40,29 @@ def tied(values, size=None):
     return gap <= (n * eps(values) * xp.max(xp.abs(values), axis=-1))[..., None, None]
 
 
+def off_diagonal(pairs):
+    """The ``pairs`` without the diagonal."""
+    xp = namespace(pairs)
+    places = xp.arange(pairs.shape[-1], device=device(pairs))
+    return pairs & (places[:, None] != places[None, :])
+
+
+def generic(values, vectors):
+    """The vectors, each tied group turned by a fixed generic rotation, (I + S)^-1 (I - S) with S skew. Raw arrays."""
+    xp = namespace(values)
+    n = values.shape[-1]
+    pairs = off_diagonal(tied(values))
+    if 0 in values.shape or not bool(xp.any(pairs)):
+        return vectors
+    k = xp.astype(xp.arange(n * n, device=device(values)), vectors.dtype)
+    entries = xp.sin(1.0 + xp.reshape(k * k, (n, n)) * 0.7548776662466927)  # dense, no structure
+    if is_complex(vectors):
+        entries = entries + 1j * xp.matrix_transpose(entries)
+    s = xp.where(pairs, entries - H(entries), 0.0)
+    i = eye_like(vectors)
+    return vectors @ (xp.linalg.inv(i + s) @ (i - s))
+
+
 def check(op, values, dropped, core, scale, bars=None, what="eigen"):
     """Raise if a loss depends on the choice of vectors within the pairs ``dropped``.
 
@@ -41,7 +73,7 @@ def check(op, values, dropped, core, scale, bars=None, what="eigen"):
         Eigenvalues or singular values.
     dropped : array of bool (..., n, n)
         The pairs that a rule leaves out.
-    core : array (..., n, n)
+    core : array (..., n, n) or None
         V^H Vbar: its skew-Hermitian part at the pairs must vanish.
     scale : array
         Cotangent of the vectors: a violation counts if it exceeds sqrt(eps) of its largest entry.
@@ -49,25 +81,38 @@ def check(op, values, dropped, core, scale, bars=None, what="eigen"):
         Cotangents of the values: equal for the pairs.
     what : {"eigen", "singular "}
     """
-    values, dropped, core, scale = map(raw, (values, dropped, core, scale))
-    xp = namespace(values)
+    if core is not None:
+        check_vectors(op, values, dropped, 0.5 * (raw(core) - H(raw(core))), scale, what)
+    if bars is not None:
+        check_values(op, values, dropped, bars, what)
+
+
+def check_vectors(op, values, dropped, forbidden, scale, what="eigen"):
+    """Raise if ``forbidden``, the part of V^H Vbar that must vanish at the pairs ``dropped``, does not."""
+    values, dropped, forbidden, scale = map(raw, (values, dropped, forbidden, scale))
     if 0 in values.shape:
         return
-    skew = xp.where(dropped, xp.abs(0.5 * (core - H(core))), 0.0)
+    xp = namespace(values)
     _raise_at_largest(
-        op, values, skew, xp.max(xp.abs(scale)), what,
-        "the loss depends on the choice of {what}vectors: the skew part of V^H Vbar",
+        op, values, xp.where(dropped, xp.abs(forbidden), 0.0), xp.max(xp.abs(scale)), 1.0, what,
+        "the loss depends on the choice of {what}vectors: the part of V^H Vbar that must vanish",
         "write the loss with a function of the matrix (spectral, svd_function) or a projector (top_projector)",
     )  # fmt: skip
-    if bars is not None:
-        bars = raw(bars)
-        apart = xp.where(dropped, xp.abs(bars[..., None, :] - bars[..., :, None]), 0.0)
-        _raise_at_largest(
-            op, values, apart, xp.max(xp.abs(bars)), what,
-            "the loss is not symmetric in them: the difference of their cotangents",
-            "write the loss with a function of the matrix (spectral, svd_function), or with a symmetric function of "
-            "the {what}values",
-        )  # fmt: skip
+
+
+def check_values(op, values, dropped, bars, what="eigen"):
+    """Raise if the cotangents ``bars`` of the values are not equal at the pairs ``dropped``."""
+    values, dropped, bars = map(raw, (values, dropped, bars))
+    if 0 in values.shape:
+        return
+    xp = namespace(values)
+    apart = xp.where(dropped, xp.abs(bars[..., None, :] - bars[..., :, None]), 0.0)
+    _raise_at_largest(
+        op, values, apart, xp.max(xp.abs(bars)), min(1.0, 1.0 / (float(xp.max(xp.abs(values))) or 1.0)), what,
+        "the loss is not symmetric in them: the difference of their cotangents",
+        "write the loss with a function of the matrix (spectral, svd_function), or with a symmetric function of "
+        "the {what}values",
+    )  # fmt: skip
 
 
 def check_direction(op, values, dropped, change, scale, what="eigen"):
@@ -76,27 +121,53 @@ def check_direction(op, values, dropped, change, scale, what="eigen"):
     ``change`` is V^H dX V, whose part at the pairs (the diagonal apart) must vanish relative to ``scale``.
     """
     values, dropped, change, scale = map(raw, (values, dropped, change, scale))
-    xp = namespace(values)
     if 0 in values.shape:
         return
-    places = xp.arange(values.shape[-1], device=getattr(values, "device", None))
-    off = dropped & (places[:, None] != places[None, :])
+    xp = namespace(values)
     _raise_at_largest(
-        op, values, xp.where(off, xp.abs(change), 0.0), xp.max(xp.abs(scale)), what,
-        "the direction turns one into the other, so the vectors have no first-order change: the entry of V^H dX V",
+        op, values, xp.where(off_diagonal(dropped), xp.abs(change), 0.0), xp.max(xp.abs(scale)),
+        float(xp.max(xp.abs(values))), what,
+        "the direction splits the pair, so its vectors have no first-order change: the entry of V^H dX V",
         "differentiate a function of the matrix (spectral, svd_function) or a projector (top_projector)",
     )  # fmt: skip
 
 
-def _raise_at_largest(op, values, violation, scale, what, why, remedy):
+def check_order(op, values, dropped, what="eigen"):
+    """Raise if a rule is itself being differentiated at a tie, where its derivative is not the second order."""
+    if not has_derivative(values):
+        return
+    off = off_diagonal(raw(dropped))
+    xp = namespace(off)
+    if 0 in off.shape or not bool(xp.any(off)):
+        return
+    _raise_at_largest(
+        op, raw(values), xp.astype(off, abs(raw(values)).dtype), 0.0, 0.0, what,
+        "a second derivative at a tie is not that of the rule; the number of ties",
+        "write the loss with a function of the matrix (spectral, svd_function) or a projector (top_projector), which "
+        "are exact at ties to second order",
+        size=int(xp.count_nonzero(off)) // 2,
+    )  # fmt: skip
+
+
+def has_derivative(x):
+    """Whether ``x`` is on a trace that takes derivatives (a constant's and debug's do not)."""
+    while is_traced(x):
+        if isinstance(x.trace, (Reverse, Forward)):
+            return True
+        x = x.value
+    return False
+
+
+def _raise_at_largest(op, values, violation, scale, unit, what, why, remedy, size=None):
+    """Raise for the largest ``violation`` if it exceeds sqrt(eps) ``scale`` and 30 n eps ``unit``."""
     xp = namespace(violation)
     n = values.shape[-1]
     flat = xp.reshape(violation, (-1,))
     place = int(xp.argmax(flat))
-    size = float(flat[place])
-    if not size > eps(values) ** 0.5 * float(scale):
+    if not float(flat[place]) > max(eps(values) ** 0.5 * float(scale), 30 * n * eps(values) * unit):
         return
-    matrix, i, j = place // (n * n), place // n % n, place % n
+    size = float(flat[place]) if size is None else size
+    matrix, (i, j) = place // (n * n), sorted((place // n % n, place % n))
     row = xp.reshape(values, (-1, n))[matrix, :]
     a, b = row[i], row[j]
     where = f" of matrix {matrix} of the batch" if len(values.shape) > 1 else ""

@@ -21,7 +21,7 @@ def tall(complex=False):
     return Draw(0, complex=complex).with_singular_values(5, 3, [3.0, 2.0, 1.0])
 
 
-STANDARD = """cholesky cross det diagonal eigh eigvalsh inv matmul matrix_norm matrix_power matrix_rank
+STANDARD = """cholesky cross det diagonal eig eigh eigvals eigvalsh inv matmul matrix_norm matrix_power matrix_rank
 matrix_transpose outer qr slogdet solve svd svdvals tensordot trace vecdot vector_norm""".split()
 
 

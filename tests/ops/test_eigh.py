@@ -41,6 +41,12 @@ def test_eigh_at_ties(check):
     check(eigh, with_spectrum(TIED), invariant=groups, at=at, order=1)
 
 
+def test_distinct_eigenvalues_have_no_gauge(check_real):
+    """Real vectors have no phase: gauge="raise" lets every cotangent pass, in either order."""
+    check_real(eigh, with_spectrum(DISTINCT), params={"gauge": "raise"}, invariant=cube)
+    check_real(eigvalsh, with_spectrum(DISTINCT), params={"gauge": "raise"}, reference=np.linalg.eigvalsh)
+
+
 def test_eigvalsh(check):
     check(eigvalsh, with_spectrum(DISTINCT), reference=np.linalg.eigvalsh)
 

@@ -1,0 +1,282 @@
+"""gauge="raise": valid losses pass, at exact and near ties; all others raise, with the pair and the size."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import arrmb
+from arrmb import linalg
+from arrmb._xp import H, conj, real
+from arrmb.ops import gauge
+from arrmb.testing import Draw
+
+SPECTRA = {
+    "exact tie": [1.0, 1.0, 1.0, 3.0, 4.5],
+    "tie by rounding": [1.0, 1.0 + 1e-15, 1.0 + 2e-15, 3.0, 4.5],
+    "zero tie": [0.0, 0.0, 0.0, 1.0, 2.0],
+    "distinct": [-2.0, -1.0, 0.5, 1.7, 3.0],
+}
+DTYPES = ["float64", "complex128", "float32", "complex64"]
+
+
+def weights(complex=False):
+    return Draw(6, complex=complex).hermitian([-1.0, 0.3, 0.8, 2.0, 3.0])
+
+
+def total(x):
+    return arrmb.namespace(x).sum(real(x))
+
+
+def valid_losses(g, gauge):
+    """Losses that depend on the first three eigenvectors through their projector, and are symmetric in the values."""
+
+    def projector(x):
+        v = linalg.eigh(x, gauge=gauge).eigenvectors[:, :3]
+        return total((v @ H(v)) * conj(g))
+
+    def symmetric(x):
+        xp = arrmb.namespace(x)
+        w, v = linalg.eigh(x, gauge=gauge)
+        others = v[:, 4:]
+        return xp.sum(xp.exp(w)) + 2.0 * total((others @ H(others)) * conj(g))
+
+    def values(x):
+        xp = arrmb.namespace(x)
+        return xp.sum(xp.exp(linalg.eigvalsh(x, gauge=gauge)))
+
+    def at_its_minimum(x):
+        w = linalg.eigvalsh(x, gauge=gauge)
+        return arrmb.namespace(w).sum((w[:3] - 1.0) ** 2) + w[4]
+
+    return [projector, symmetric, values, at_its_minimum]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_valid_losses_pass(backend, spectrum, dtype):
+    """And have the gradient that they have with "drop"."""
+    complex = dtype.startswith("complex")
+    x = backend.put(Draw(5, complex=complex).hermitian(SPECTRA[spectrum]), dtype)
+    g = backend.put(weights(complex), dtype)
+    tolerance = 1e-12 if dtype in ("float64", "complex128") else 1e-4
+    for checked, unchecked in zip(valid_losses(g, "raise"), valid_losses(g, "drop")):
+        found, expected = backend.get(arrmb.grad(checked)(x)), backend.get(arrmb.grad(unchecked)(x))
+        assert found.dtype == expected.dtype
+        assert np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_near_ties_that_are_told_apart_pass(backend, dtype):
+    complex = dtype.startswith("complex")
+    gap = 1e-9 if dtype in ("float64", "complex128") else 1e-3
+    x = backend.put(Draw(5, complex=complex).hermitian([1.0, 1.0 + gap, 1.0 + 3 * gap, 3.0, 4.5]), dtype)
+    for loss in valid_losses(backend.put(weights(complex), dtype), "raise"):
+        assert np.all(np.isfinite(backend.get(arrmb.grad(loss)(x))))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.sampled_from(DTYPES), st.lists(st.integers(1, 5), min_size=1, max_size=4), st.data())
+def test_valid_losses_pass_whatever_the_spectrum(dtype, sizes, data):
+    """Groups of tied eigenvalues, zero among them, at any scale: the projector on one, symmetric functions, minima."""
+    near = data.draw(st.sampled_from([0.0, 1e-16, 3e-16]))
+    scale = 10.0 ** data.draw(st.integers(-12, 12))
+    spectrum = np.concatenate([k * (1.0 + near * np.arange(size)) for k, size in enumerate(sizes)])
+    n, chosen = len(spectrum), data.draw(st.integers(0, len(sizes) - 1))
+    group = slice(sum(sizes[:chosen]), sum(sizes[: chosen + 1]))
+    d = Draw(data.draw(st.integers(0, 99)), complex=dtype.startswith("complex"))
+    x, g = (scale * d.hermitian(spectrum)).astype(dtype), d.hermitian(np.linspace(-1.0, 2.0, n)).astype(dtype)
+
+    def projector(x):
+        v = linalg.eigh(x, gauge="raise").eigenvectors[:, group]
+        return total((v @ H(v)) * conj(g))
+
+    def symmetric(x):
+        xp = arrmb.namespace(x)
+        return xp.sum(xp.exp(linalg.eigvalsh(x, gauge="raise") / scale))
+
+    def projector_at_its_minimum(x):
+        v = linalg.eigh(x, gauge="raise").eigenvectors[:, group]
+        p = v @ H(v)
+        off = p - arrmb._xp.raw(p)
+        return total(off * conj(off))
+
+    def values_at_their_minimum(x):
+        w = linalg.eigvalsh(x / scale, gauge="raise")
+        return arrmb.namespace(w).sum((w[group] - float(chosen)) ** 2)
+
+    for loss in (projector, symmetric, projector_at_its_minimum, values_at_their_minimum):
+        assert np.all(np.isfinite(arrmb.grad(loss)(x)))
+
+
+@pytest.mark.parametrize("complex", [False, True])
+def test_the_true_gradient_at_a_tie(complex):
+    """With the turned basis of gauge="raise" too: divided differences of the indicator of the tied group."""
+    x, g = Draw(5, complex=complex).hermitian(SPECTRA["exact tie"]), weights(complex)
+    w, v = np.linalg.eigh(x)
+    between = np.zeros((5, 5))
+    between[:3, 3:] = 1.0 / (w[:3, None] - w[None, 3:])
+    expected = v @ ((between + between.T) * (np.conj(v.T) @ g @ v)) @ np.conj(v.T)
+    found = arrmb.grad(valid_losses(g, "raise")[0])(x)
+    assert np.linalg.norm(found - expected) <= 1e-13 * np.linalg.norm(expected)
+
+
+# ----------------------------------------------------------------------------------------------------- what raises
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_vector_of_a_tied_group(backend, dtype):
+    complex = dtype.startswith("complex")
+    x = backend.put(Draw(5, complex=complex).hermitian(SPECTRA["exact tie"]), dtype)
+    g = backend.put(weights(complex), dtype)
+
+    def loss(x):
+        v = linalg.eigh(x, gauge="raise").eigenvectors[:, :1]
+        return total((v @ H(v)) * conj(g))
+
+    with pytest.raises(
+        ValueError,
+        match=r"eigh: eigenvalues 0 and \d \(1 and 1, gap .*the loss depends on the choice of eigenvectors.*"
+        r"must vanish is \d.*; write the loss with a function of the matrix .* or a projector",
+    ):
+        arrmb.grad(loss)(x)
+
+
+@pytest.mark.parametrize("name", ["eigh", "eigvalsh"])
+def test_a_loss_that_is_not_symmetric_in_tied_values(backend, name):
+    x = backend.put(Draw(5).hermitian(SPECTRA["exact tie"]), "float64")
+
+    def loss(x):
+        w = linalg.eigh(x, gauge="raise")[0] if name == "eigh" else linalg.eigvalsh(x, gauge="raise")
+        return 2.0 * w[0] + w[1]
+
+    with pytest.raises(ValueError, match=rf"{name}: eigenvalues 0 and 2 .*not symmetric in them: .* is 2; write"):
+        arrmb.grad(loss)(x)
+    assert arrmb.grad(loss)(backend.put(np.diag([1.0, 2.0, 3.0]), "float64")).shape == (3, 3)
+
+
+def test_a_phase(backend):
+    x = backend.put(Draw(5, complex=True).hermitian(SPECTRA["distinct"]), "complex128")
+
+    def phase(x):
+        return arrmb.namespace(x).real(linalg.eigh(x, gauge="raise").eigenvectors[0, 2] * (1.0 + 2.0j))
+
+    with pytest.raises(ValueError, match=r"eigh: eigenvalue 2 \(0.5\): the loss depends on the choice of eigenvectors"):
+        arrmb.grad(phase)(x)
+
+
+def test_the_matrix_of_a_batch_is_named():
+    x = np.stack([np.diag([1.0, 2.0]), np.eye(2)])
+    with pytest.raises(ValueError, match=r"eigenvalues 0 and 1 .* of matrix 1 of the batch"):
+        arrmb.grad(lambda x: arrmb.namespace(x).sum(linalg.eigvalsh(x, gauge="raise")[..., 0]))(x)
+
+
+@pytest.mark.parametrize("complex", [False, True])
+def test_accidents_of_a_special_basis_are_caught(backend, complex):
+    """<G, V diag(w) V^H> at a diagonal matrix, G zero on the diagonal: invisible to a rule at V = I."""
+    dtype = "complex128" if complex else "float64"
+    g = weights(complex)
+    g = backend.put(g - np.diag(np.diagonal(g)), dtype)
+
+    def loss(gauge):
+        def of(x):
+            w, v = linalg.eigh(x, gauge=gauge)
+            return total(((v * w[None, :]) @ H(v)) * conj(g))
+
+        return of
+
+    for spectrum in ([1.0] * 5, [1.0, 1.0, 3.0, 3.0, 4.5]):
+        x = backend.put(np.diag(spectrum).astype(dtype), dtype)
+        assert np.all(np.isfinite(backend.get(arrmb.grad(loss("drop"))(x))))
+        with pytest.raises(ValueError, match="not symmetric in them"):
+            arrmb.grad(loss("raise"))(x)
+
+
+def test_generic_bases_are_eigenvectors(backend):
+    for dtype in DTYPES:
+        draw = Draw(3, complex=dtype.startswith("complex"), batch=(2,))
+        x = backend.put(draw.hermitian([1.0, 1.0, 2.0, 3.0, 3.0, 3.0]), dtype)
+        w, v = backend.xp.linalg.eigh(x)
+        turned = gauge.generic(w, v)
+        w, v, x = backend.get(w), backend.get(turned), backend.get(x)
+        assert turned.dtype == backend.put(x, dtype).dtype
+        tolerance = 40 * np.finfo(dtype).eps
+        vh = np.conj(np.swapaxes(v, -1, -2))
+        assert np.max(np.abs(x @ v - v * w[..., None, :])) <= tolerance
+        assert np.max(np.abs(vh @ v - np.eye(6))) <= tolerance
+    w, v = np.linalg.eigh(Draw(3).hermitian([1.0, 2.0, 3.0]))
+    assert gauge.generic(w, v) is v
+    assert gauge.generic(np.zeros((0, 3)), np.zeros((0, 3, 3))).shape == (0, 3, 3)
+    assert gauge.generic(np.zeros(0), np.zeros((0, 0))).shape == (0, 0)
+
+
+# ------------------------------------------------------------------------------------------------- the other direction
+
+
+def push(f, x, dx):
+    return arrmb.jvp(f, (x,), (dx,))[1]
+
+
+def test_directions_that_split_a_tie():
+    x = np.diag([1.0, 1.0, 2.0])
+    mixing = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    splitting = np.diag([1.0, 2.0, 0.0])
+    turning = np.array([[0.5, 0.0, 1.0], [0.0, 0.5, 2.0], [1.0, 2.0, 0.0]])
+    message = r"eigh: eigenvalues 0 and 1 \(1 and 1, gap 0\): the direction splits the pair.*; differentiate a function"
+
+    def vectors(x):
+        return linalg.eigh(x, gauge="raise").eigenvectors
+
+    def values(x):
+        return linalg.eigvalsh(x, gauge="raise")
+
+    for direction in (mixing, splitting):
+        with pytest.raises(ValueError, match=message):
+            push(vectors, x, direction)
+    with pytest.raises(ValueError, match=r"eigvalsh: eigenvalues 0 and 1"):
+        push(values, x, mixing)
+    np.testing.assert_allclose(push(values, x, splitting), [1.0, 2.0, 0.0], atol=1e-15)
+    assert np.all(np.isfinite(push(vectors, x, turning)))
+    np.testing.assert_allclose(push(values, x, turning), [0.5, 0.5, 0.0], atol=1e-15)
+
+
+# ------------------------------------------------------------------------------------------------------- second order
+
+
+@pytest.mark.parametrize("complex", [False, True])
+def test_second_order_of_distinct_eigenvalues(complex):
+    x, e = Draw(5, complex=complex).hermitian(SPECTRA["distinct"]), weights(complex)
+    for checked, unchecked in zip(valid_losses(e, "raise"), valid_losses(e, "drop")):
+        found, expected = arrmb.hvp(checked, (x,), (e,))[0], arrmb.hvp(unchecked, (x,), (e,))[0]
+        assert np.linalg.norm(found - expected) <= 1e-12 * np.linalg.norm(expected)
+        along = arrmb.grad(lambda x, f=checked: total(arrmb.grad(f)(x) * conj(e)))(x)
+        assert np.linalg.norm(along - expected) <= 1e-12 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_second_order_at_a_tie_raises(backend, which):
+    x, e = backend.put(Draw(5).hermitian(SPECTRA["exact tie"]), "float64"), backend.put(weights(), "float64")
+    loss = valid_losses(e, "raise")[which]
+    message = r"eigenvalues 0 and 1 \(1 and 1, gap .*a second derivative at a tie .*number of ties is 3; write the loss"
+    with pytest.raises(ValueError, match="the direction splits the pair"):
+        arrmb.hvp(loss, (x,), (e,))
+    with pytest.raises(ValueError, match=message):
+        arrmb.hvp(loss, (x,), (x,))
+    with pytest.raises(ValueError, match=message):
+        arrmb.grad(lambda x: total(arrmb.grad(loss)(x) * e))(x)
+    with pytest.raises(ValueError, match=message):
+        arrmb.grad(lambda x: arrmb.jvp(loss, (x,), (x,))[1])(x)
+    # A derivative with respect to something else, at a tie, is not a second derivative of eigh.
+    assert arrmb.grad(lambda t: t * total(arrmb.grad(loss)(x)))(x[0, 0]).shape == ()
+    # Nor is what debug does.
+    assert arrmb.debug(arrmb.grad(loss))(x).shape == (5, 5)
+
+
+def test_ties_are_relative_to_each_matrix():
+    w = np.array([[1.0, 1.0 + 1e-15, 2.0], [1e-20, 2e-20, 3e-20], [0.0, 0.0, 0.0]])
+    found = gauge.tied(w)
+    assert found[0, 0, 1] and not found[0, 0, 2]
+    assert np.array_equal(found[1], np.eye(3, dtype=bool))
+    assert np.all(found[2])
+    assert gauge.tied(np.array([1.0, 1.0 + 1e-13]), size=1000)[0, 1]
+    assert gauge.tied(np.zeros((2, 0))).shape == (2, 0, 0)
