@@ -258,6 +258,36 @@ def scatter_rows(values, indices, n):
     return xp.reshape(xp.astype(onehot, values.dtype) @ rows, shape)
 
 
+def lu(x):
+    """P, L, U of a raw array, X = P L U with partial pivoting, all of the dtype of ``x``: not in the standard."""
+    xp = namespace(x)
+    backend = xp.__name__.rpartition(".")[2]
+    if backend == "torch":
+        return tuple(xp.linalg.lu(x))
+    *batch, m, n = x.shape
+    if 0 in x.shape:  # SciPy's P has another shape
+        where = {"dtype": x.dtype, "device": device(x)}
+        lower, upper = xp.zeros((*batch, m, min(m, n)), **where), xp.zeros((*batch, min(m, n), n), **where)
+        return xp.zeros((*batch, m, m), **where) + xp.eye(m, **where), lower, upper
+    if backend == "cupy":
+        if batch:  # it takes single matrices
+            return tuple([xp.stack(parts) for parts in zip(*[lu(x[i, ...]) for i in range(batch[0])])])
+        from cupyx.scipy.linalg import lu as factorize
+
+        p, lower, upper = factorize(x, check_finite=False)
+        return xp.astype(p, x.dtype), lower, upper
+    try:
+        from scipy.linalg import lu as factorize
+    except ImportError:
+        raise ImportError("lu: needs SciPy: pip install 'arrmb[scipy]'") from None
+    a = x
+    if backend != "numpy":  # array-api-strict
+        import numpy as np
+
+        a = np.from_dlpack(xp.asarray(x, copy=True).to_device(xp.Device("CPU_DEVICE")))
+    return tuple([xp.asarray(v.astype(a.dtype), device=device(x)) for v in factorize(a, check_finite=False)])
+
+
 def raw_key(key):
     """An indexing key with its traced constants replaced by the arrays that they hold."""
     return tuple([raw(k) for k in key]) if isinstance(key, tuple) else raw(key)

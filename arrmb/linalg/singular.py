@@ -1,18 +1,30 @@
 """Singular values and vectors, and functions of them.
 
 All take real or complex floating-point arrays of any backend, batched over leading axes, raw or traced. Derivations,
-and what is exact where, are in the op files: `arrmb.ops.svd`, `spectral`.
+and what is exact where, are in the op files: `arrmb.ops.svd`, `svd_top`, `polar`, `dilation`.
 """
 
+import operator
 from typing import Any, NamedTuple
 
-from .._xp import H, device, is_traced, namespace, raw
+from .._xp import H, is_traced, namespace
+from ..ops import polar as _polar
 from ..ops import scalar
 from ..ops import svd as _svd
+from ..ops import svd_top as _svd_top
+from ..ops.dilation import odd_function
+from ..ops.gauge import CHOICES
 from . import _check
-from .hermitian import apply_kernel, check_callables
+from .hermitian import check_callables
 
-__all__ = ["svd", "svd_function", "svdvals"]
+__all__ = ["polar", "svd", "svd_function", "svd_top", "svdvals"]
+
+
+class PolarResult(NamedTuple):
+    """The unitary factor and the Hermitian positive semidefinite one."""
+
+    U: Any
+    P: Any
 
 
 class SVDResult(NamedTuple):
@@ -23,15 +35,19 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
-def svd(x, /, *, full_matrices=True):
+def svd(x, /, *, full_matrices=True, gauge="drop"):
     """Singular value decomposition.
 
     Parameters
     ----------
     x : array, shape (..., m, n)
     full_matrices : bool
-        Whether U and Vh are square, the standard's default. Where a derivative is taken, a matrix that is not square
-        needs ``full_matrices=False``.
+        Whether U and Vh are square, the standard's default.
+    gauge : {"drop", "raise"}
+        Whether a derivative raises if the loss depends on an arbitrary choice of vectors, or on tied singular values in
+        an unsymmetric way; "drop" leaves that part of it out. Forward mode sees no loss: there "raise" raises where the
+        direction splits a group of tied values, whose vectors then have no derivative. It looks at values, which makes
+        a GPU wait.
 
     Returns
     -------
@@ -44,26 +60,110 @@ def svd(x, /, *, full_matrices=True):
     TypeError
         ``x`` is not a floating-point array.
     ValueError
-        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or is not square while a derivative
-        is taken with ``full_matrices=True``.
+        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``gauge`` is unknown; with
+        ``gauge="raise"``, the loss depends on an arbitrary choice.
 
     Notes
     -----
-    Equal singular values are as equal eigenvalues in `eigh`; a loss should not depend on the vectors of a zero singular
-    value, which have no derivative. Source, and what is exact where: `arrmb.ops.svd`.
+    Vectors are free: those of equal singular values up to a rotation of the group, those of zero singular values and
+    the last |m - n| ones of a square factor up to the choice of a basis, and complex pairs up to a phase. Gradients are
+    exact for losses that do not see the choice (a loss of the extra columns U2 through U2 U2^H, say). At ties and zeros
+    the second order is not exact: see `svd_top`, `polar`, `svd_function`, `schatten_norm`. Source, and what is exact
+    where: `arrmb.ops.svd`.
     """
     _check.matrix("svd", "x", x)
-    m, n = x.shape[-2:]
+    check_gauge("svd", gauge)
     with _check.backend_errors("svd", "x", _check.DIVERGED):
-        extra = full_matrices and m != n
-        if not is_traced(x) or (extra and not _check.has_derivative(x)):
-            return _check.below(SVDResult, namespace(raw(x)).linalg.svd, x, full_matrices=full_matrices)
-        if extra:
-            raise ValueError(
-                f"svd: with full_matrices=True, U or Vh has {abs(m - n)} more vectors (x has shape {tuple(x.shape)}), "
-                "an arbitrary basis of a null space, which have no derivative; pass full_matrices=False"
-            )
-        return SVDResult(*_svd.svd(x))
+        return SVDResult(*_svd.svd(x, full_matrices=full_matrices and x.shape[-2] != x.shape[-1], gauge=gauge))
+
+
+def check_gauge(op, gauge):
+    """Raise unless ``gauge`` is one of the choices."""
+    if gauge not in CHOICES:
+        raise ValueError(f"{op}: gauge must be one of {', '.join(map(repr, CHOICES))}, got {gauge!r}")
+
+
+def svd_top(x, k, /, *, gauge="drop"):
+    """The ``k`` largest singular values and their vectors.
+
+    Parameters
+    ----------
+    x : array, shape (..., m, n)
+    k : int
+        Between 0 and min(m, n).
+    gauge : {"drop", "raise"}
+        As in `svd`.
+
+    Returns
+    -------
+    SVDResult
+        ``U``, shape (..., m, k), ``S``, shape (..., k), real and descending, ``Vh``, shape (..., k, n).
+
+    Raises
+    ------
+    TypeError
+        ``x`` is not a floating-point array.
+    ValueError
+        ``x`` is not an array of matrices, ``k`` is out of range, ``gauge`` is unknown, or (on a CPU) the singular
+        values number k and k + 1 are equal to rounding, or number k is zero: the triplets are not defined there.
+
+    Notes
+    -----
+    Derivatives see only the gaps among the k and from them to the rest: exact to any order whatever ties and zeros the
+    rest has. At ties among the k they are exact to first order, as those of `svd`, for losses that do not see the
+    choice of basis. A second derivative costs k solves of size m + n. Source: `arrmb.ops.svd_top`.
+    """
+    _check.matrix("svd_top", "x", x)
+    check_gauge("svd_top", gauge)
+    check_count("svd_top", k, x, 0)
+    with _check.backend_errors("svd_top", "x", _check.DIVERGED):
+        return SVDResult(*_svd_top.svd_top(x, k=operator.index(k), gauge=gauge))
+
+
+def check_count(op, k, x, least):
+    """Raise unless ``k`` is an integer from ``least`` to the number of singular values of ``x``."""
+    most = min(x.shape[-2:])
+    if isinstance(k, bool) or not hasattr(k, "__index__") or not least <= k <= most:
+        raise ValueError(f"{op}: k must be an integer from {least} to min(m, n) = {most}, got {k!r}")
+
+
+def polar(x, /, *, side="right"):
+    """Polar decomposition, ``x = U @ P`` or ``x = P @ U``.
+
+    Parameters
+    ----------
+    x : array, shape (..., m, n)
+        Real or complex, of full rank where a derivative is taken.
+    side : {"right", "left"}
+        On which side of U the factor P is.
+
+    Returns
+    -------
+    PolarResult
+        ``U``, shape (..., m, n), with orthonormal columns (rows, if m < n), and ``P``, Hermitian positive semidefinite,
+        shape (..., n, n), or (..., m, m) if on the left.
+
+    Raises
+    ------
+    TypeError
+        ``x`` is not a floating-point array.
+    ValueError
+        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``side`` is unknown.
+
+    Notes
+    -----
+    Derivatives divide by sums of singular values: exact to second order whatever ties there are. They grow as one over
+    the smallest singular value for U; at deficient rank U is not unique, and they stay finite. A third derivative
+    raises. Source: `arrmb.ops.polar`.
+    """
+    _check.matrix("polar", "x", x)
+    if side not in ("right", "left"):
+        raise ValueError(f"polar: side must be 'right' or 'left', got {side!r}")
+    with _check.backend_errors("polar", "x", _check.DIVERGED):
+        if side == "right":
+            return PolarResult(*_polar.polar(x))
+        u, p = _polar.polar(H(x))
+        return PolarResult(H(u), p)
 
 
 def svdvals(x, /):
@@ -130,13 +230,5 @@ def svd_function(x, f, /, df=None, ddf=None):
     """
     _check.matrix("svd_function", "x", x)
     check_callables("svd_function", f, df, ddf)
-    xp = namespace(x)
-    m, n = x.shape[-2:]
-    blocks = [
-        xp.concat([xp.zeros((*x.shape[:-1], m), dtype=x.dtype, device=device(x)), x], axis=-1),
-        xp.concat([H(x), xp.zeros((*x.shape[:-2], n, n), dtype=x.dtype, device=device(x))], axis=-1),
-    ]
-    y = apply_kernel(
-        "svd_function", xp.concat(blocks, axis=-2), scalar.UserFunction("svd_function", f, df, ddf, odd=True)
-    )
-    return y[..., :m, m:]
+    with _check.backend_errors("svd_function", "x", _check.DIVERGED):
+        return odd_function(x, scalar.UserFunction("svd_function", f, df, ddf, odd=True))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import arrmb
+from arrmb._xp import H
 from arrmb.ops.qr import qr
+from arrmb.testing import Draw
 
 
 @pytest.mark.parametrize("m", [3, 5])
@@ -39,3 +41,71 @@ def test_the_variation_keeps_the_structure(check):
     assert np.array_equal(np.tril(dr, -1), np.zeros((3, 3)))
     assert np.max(np.abs(np.diagonal(dr).imag)) <= eps
     assert np.max(np.abs(np.conj(q.T) @ dq + np.conj(dq.T) @ q)) <= eps
+
+
+@pytest.mark.parametrize("m", [3, 4, 6])
+def test_complete(check, m):
+    """Q2 by its projector, all else as in the thin form."""
+
+    def invariant(q, r):
+        q1, q2 = q[..., :3], q[..., 3:]
+        return q1, r, q2 @ H(q2)
+
+    check(
+        qr,
+        lambda d: (d.with_singular_values(m, 3, [3.0, 2.0, 1.0]),),
+        params={"mode": "complete"},
+        invariant=invariant,
+    )
+
+
+def square_column(q, r):
+    """A loss of one column of the complement: it sees which basis was chosen."""
+    xp = arrmb.namespace(q)
+    column = q[..., -1:]
+    p = column @ H(column)
+    return xp.sum(arrmb._xp.real(p[..., 0, :]))
+
+
+def test_gauge_of_the_complement(check):
+    d = Draw(3, complex=check.dtype.startswith("complex"))
+    x = check.backend.put(d.with_singular_values(6, 3, [3.0, 2.0, 1.0]), check.dtype)
+
+    def projector(q, r):
+        q2 = q[..., 3:]
+        p = q2 @ H(q2)
+        xp = arrmb.namespace(q)
+        return xp.sum(arrmb._xp.real(p[..., 0, :])) + xp.sum(arrmb._xp.real(q[..., 1])) + xp.sum(arrmb._xp.real(r))
+
+    def gradient(loss, gauge):
+        return arrmb.grad(lambda x: loss(*qr(x, mode="complete", gauge=gauge)))(x)
+
+    get = check.backend.get
+    np.testing.assert_array_equal(get(gradient(projector, "raise")), get(gradient(projector, "drop")))
+    assert np.all(np.isfinite(get(gradient(square_column, "drop"))))
+    with pytest.raises(ValueError, match=r"qr: the loss depends on the choice of the last 3 columns .* Q2\^H Q2bar is"):
+        gradient(square_column, "raise")
+
+
+def test_dependent_columns_have_no_derivative(check):
+    d = Draw(4, complex=check.dtype.startswith("complex"))
+    a = d.normal(2, 5, 3)
+    a[1, :, 1] = 2.0 * a[1, :, 0]
+    x = check.backend.put(a, check.dtype)
+    qr(x)  # the value is that of the backend
+    xp = check.backend.xp
+    if check.backend.name == "cupy":
+        assert not np.all(np.isfinite(check.backend.get(arrmb.vjp(qr, x)[1](qr(x))[0])))
+        return
+    for run in (lambda: arrmb.vjp(qr, x)[1](qr(x)), lambda: arrmb.jvp(qr, (x,), (xp.ones_like(x),))):
+        with pytest.raises(ValueError, match="qr: column 1 of x depends linearly on those before it"):
+            run()
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (3, 0), (2, 3, 0)])
+@pytest.mark.parametrize("mode", ["reduced", "complete"])
+def test_matrices_without_entries(backend, shape, mode):
+    x = backend.put(np.zeros(shape), "float64")
+    y, pullback = arrmb.vjp(lambda x: qr(x, mode=mode), x)
+    assert pullback(y)[0].shape == shape
+    assert [v.shape for v in arrmb.jvp(lambda x: qr(x, mode=mode), (x,), (x,))[1]] == [v.shape for v in y]
