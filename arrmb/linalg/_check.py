@@ -1,9 +1,10 @@
 """Checks of arguments, shared by the public functions: of shapes and dtypes only, so that no device is made to wait."""
 
 import contextlib
+import operator
 
-from .._xp import is_inexact, is_traced, namespace, raw
-from ..tape.core import Forward, Reverse, lift
+from .._xp import is_inexact, namespace
+from ..ops.gauge import CHOICES
 
 DIVERGED = "has NaN or inf among its entries, or is beyond the backend's solver"
 
@@ -48,16 +49,14 @@ def backend_errors(op, name, why):
         raise ValueError(f"{op}: {name} {why} ({error})") from error
 
 
-def has_derivative(x):
-    """Whether ``x`` is on a trace that takes derivatives (a constant's and debug's do not)."""
-    while is_traced(x):
-        if isinstance(x.trace, (Reverse, Forward)):
-            return True
-        x = x.value
-    return False
+def gauge(op, gauge):
+    """Raise unless ``gauge`` is one of the choices."""
+    if gauge not in CHOICES:
+        raise ValueError(f"{op}: gauge must be {' or '.join(map(repr, CHOICES))}, got {gauge!r}")
 
 
-def below(kind, function, x, **options):
-    """A decomposition that no derivative will be asked for, by the backend itself; traced if ``x`` is."""
-    found = function(raw(x), **options)
-    return kind(*(lift(v) for v in found)) if is_traced(x) else kind(*found)
+def count(op, k, least, most, of="n"):
+    """``k`` as an int. Raise unless it is an integer from ``least`` to ``most``, which is ``of``."""
+    if isinstance(k, bool) or not hasattr(k, "__index__") or not least <= k <= most:
+        raise ValueError(f"{op}: k must be an integer from {least} to {of} = {most}, got {k!r}")
+    return operator.index(k)

@@ -11,7 +11,6 @@ direction (of `jvp`) that splits a tie, and a second derivative at a tie. Lookin
 tie, the vectors returned are a generic basis of the group.
 """
 
-import operator
 from typing import Any, NamedTuple
 
 from .._xp import eigvals as _backend_eigvals
@@ -20,7 +19,6 @@ from ..ops import eig as _eig
 from ..ops import eigh as _eigh
 from ..ops.eigh_top import eigh_top as _eigh_top
 from ..ops.gaps import KINDS
-from ..ops.gauge import CHOICES
 from ..ops.generalized_eigh import generalized_eigh as _generalized_eigh
 from . import _check
 
@@ -78,7 +76,7 @@ def eigh(x, /, *, gauge="drop", gaps="exact"):
     ties to second order. Source, and why: `arrmb.ops.eigh`; of the approximations: `arrmb.ops.gaps`.
     """
     _check.matrix("eigh", "x", x, square=True)
-    _check_gauge("eigh", gauge)
+    _check.gauge("eigh", gauge)
     _check_gaps(gaps)
     with _check.backend_errors("eigh", "x", _check.DIVERGED):
         return EighResult(*_eigh.eigh(x, gauge=gauge, gaps=gaps))
@@ -110,7 +108,7 @@ def eigvalsh(x, /, *, gauge="drop"):
     there: the trace of a spectral function. Source: `arrmb.ops.eigh`.
     """
     _check.matrix("eigvalsh", "x", x, square=True)
-    _check_gauge("eigvalsh", gauge)
+    _check.gauge("eigvalsh", gauge)
     with _check.backend_errors("eigvalsh", "x", _check.DIVERGED):
         if is_traced(x):
             return _eigh.eigvalsh(x, gauge=gauge)
@@ -151,11 +149,10 @@ def eigh_top(x, k, /, *, gauge="drop"):
     `arrmb.ops.eigh_top`.
     """
     _check.matrix("eigh_top", "x", x, square=True)
-    if isinstance(k, bool) or not hasattr(k, "__index__") or not 1 <= k <= x.shape[-1]:
-        raise ValueError(f"eigh_top: k must be an integer from 1 to n = {x.shape[-1]}, got {k!r}")
-    _check_gauge("eigh_top", gauge)
+    k = _check.count("eigh_top", k, 1, x.shape[-1])
+    _check.gauge("eigh_top", gauge)
     with _check.backend_errors("eigh_top", "x", _check.DIVERGED):
-        return EighResult(*_eigh_top(x, k=operator.index(k), gauge=gauge))
+        return EighResult(*_eigh_top(x, k=k, gauge=gauge))
 
 
 def generalized_eigh(a, b, /, *, gauge="drop"):
@@ -193,7 +190,7 @@ def generalized_eigh(a, b, /, *, gauge="drop"):
         raise ValueError(
             f"generalized_eigh: a and b must be of one size, got shapes {tuple(a.shape)} and {tuple(b.shape)}"
         )
-    _check_gauge("generalized_eigh", gauge)
+    _check.gauge("generalized_eigh", gauge)
     xp = namespace(a, b)
     if a.dtype != b.dtype:
         dtype = xp.result_type(a.dtype, b.dtype)
@@ -237,7 +234,7 @@ def eig(x, /, *, gauge="drop"):
     infinite at a defective matrix. Source: `arrmb.ops.eig`.
     """
     _check.matrix("eig", "x", x, square=True)
-    _check_gauge("eig", gauge)
+    _check.gauge("eig", gauge)
     with _check.backend_errors("eig", "x", _check.DIVERGED):
         return EigResult(*_eig.eig(x, gauge=gauge))
 
@@ -268,16 +265,11 @@ def eigvals(x, /, *, gauge="drop"):
     order. Digits are lost as in `eig`. Source: `arrmb.ops.eig`.
     """
     _check.matrix("eigvals", "x", x, square=True)
-    _check_gauge("eigvals", gauge)
+    _check.gauge("eigvals", gauge)
     with _check.backend_errors("eigvals", "x", _check.DIVERGED):
         if is_traced(x):
             return _eig.eigvals(x, gauge=gauge)
         return _backend_eigvals(x)  # no rule will ask for the eigenvectors
-
-
-def _check_gauge(op, gauge):
-    if gauge not in CHOICES:
-        raise ValueError(f"{op}: gauge must be {' or '.join(map(repr, CHOICES))}, got {gauge!r}")
 
 
 def _check_gaps(gaps):

@@ -11,7 +11,6 @@ from ..ops import cholesky as _cholesky
 from ..ops import lu as _lu
 from ..ops import qr as _qr
 from . import _check
-from .singular import check_gauge
 
 __all__ = ["cholesky", "lu", "qr"]
 
@@ -130,7 +129,7 @@ def qr(x, /, *, mode="reduced", gauge="drop"):
     _check.matrix("qr", "x", x)
     if mode not in ("reduced", "complete"):
         raise ValueError(f'qr: mode must be "reduced" or "complete", got {mode!r}')
-    check_gauge("qr", gauge)
+    _check.gauge("qr", gauge)
     m, n = x.shape[-2:]
     if m >= n or not is_traced(x):
         return QRResult(*_qr.qr(x, mode=mode, gauge=gauge))

@@ -5,12 +5,10 @@ Raw or traced arrays in, the same kind out, on any backend.
 
 import math
 import numbers
-import operator
 
 from .._xp import device, is_complex, is_traced, namespace, raw, real
 from ..ops.singular_sum import Between, OddPower, singular_sum
 from . import _check
-from .singular import check_count
 
 __all__ = ["ky_fan_norm", "matrix_norm", "schatten_norm", "vector_norm"]
 
@@ -226,6 +224,6 @@ def ky_fan_norm(x, k, /):
     out the vectors of zero singular values. Source: `arrmb.ops.singular_sum`.
     """
     _check.matrix("ky_fan_norm", "x", x)
-    check_count("ky_fan_norm", k, x, 1)
+    k = _check.count("ky_fan_norm", k, 1, min(x.shape[-2:]), "min(m, n)")
     with _check.backend_errors("ky_fan_norm", "x", _check.DIVERGED):
-        return _sum(x, Between("ky_fan_norm", tuple(x.shape[-2:]), 0, operator.index(k)))
+        return _sum(x, Between("ky_fan_norm", tuple(x.shape[-2:]), 0, k))

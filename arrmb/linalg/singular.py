@@ -4,7 +4,6 @@ All take real or complex floating-point arrays of any backend, batched over lead
 and what is exact where, are in the op files: `arrmb.ops.svd`, `svd_top`, `polar`, `dilation`.
 """
 
-import operator
 from typing import Any, NamedTuple
 
 from .._xp import H, is_traced, namespace
@@ -13,7 +12,6 @@ from ..ops import scalar
 from ..ops import svd as _svd
 from ..ops import svd_top as _svd_top
 from ..ops.dilation import odd_function
-from ..ops.gauge import CHOICES
 from . import _check
 from .hermitian import check_callables
 
@@ -72,15 +70,9 @@ def svd(x, /, *, full_matrices=True, gauge="drop"):
     where: `arrmb.ops.svd`.
     """
     _check.matrix("svd", "x", x)
-    check_gauge("svd", gauge)
+    _check.gauge("svd", gauge)
     with _check.backend_errors("svd", "x", _check.DIVERGED):
         return SVDResult(*_svd.svd(x, full_matrices=full_matrices and x.shape[-2] != x.shape[-1], gauge=gauge))
-
-
-def check_gauge(op, gauge):
-    """Raise unless ``gauge`` is one of the choices."""
-    if gauge not in CHOICES:
-        raise ValueError(f"{op}: gauge must be one of {', '.join(map(repr, CHOICES))}, got {gauge!r}")
 
 
 def svd_top(x, k, /, *, gauge="drop"):
@@ -114,17 +106,10 @@ def svd_top(x, k, /, *, gauge="drop"):
     choice of basis. A second derivative costs k solves of size m + n. Source: `arrmb.ops.svd_top`.
     """
     _check.matrix("svd_top", "x", x)
-    check_gauge("svd_top", gauge)
-    check_count("svd_top", k, x, 0)
+    _check.gauge("svd_top", gauge)
+    k = _check.count("svd_top", k, 0, min(x.shape[-2:]), "min(m, n)")
     with _check.backend_errors("svd_top", "x", _check.DIVERGED):
-        return SVDResult(*_svd_top.svd_top(x, k=operator.index(k), gauge=gauge))
-
-
-def check_count(op, k, x, least):
-    """Raise unless ``k`` is an integer from ``least`` to the number of singular values of ``x``."""
-    most = min(x.shape[-2:])
-    if isinstance(k, bool) or not hasattr(k, "__index__") or not least <= k <= most:
-        raise ValueError(f"{op}: k must be an integer from {least} to min(m, n) = {most}, got {k!r}")
+        return SVDResult(*_svd_top.svd_top(x, k=k, gauge=gauge))
 
 
 def polar(x, /, *, side="right"):

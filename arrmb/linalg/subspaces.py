@@ -1,7 +1,5 @@
 """Subspaces: orthogonal projectors on column spaces and eigenspaces, and products with them."""
 
-import operator
-
 from .._xp import namespace
 from ..ops import projector as _ops
 from ..ops import subspaces as _subspaces
@@ -200,9 +198,8 @@ def top_projector(x, /, k):
     Only the gaps between the two groups enter the derivatives: exact to second order with any ties inside the groups.
     """
     _check.matrix("top_projector", "x", x, square=True)
-    if isinstance(k, bool) or not hasattr(k, "__index__") or not 0 <= k <= x.shape[-1]:
-        raise ValueError(f"top_projector: k must be an integer from 0 to n = {x.shape[-1]}, got {k!r}")
-    return apply_kernel("top_projector", x, TopGroup(operator.index(k)))
+    k = _check.count("top_projector", k, 0, x.shape[-1])
+    return apply_kernel("top_projector", x, TopGroup(k))
 
 
 def _check_matrix(op, name, x):
