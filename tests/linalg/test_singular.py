@@ -176,8 +176,8 @@ def test_any_spectrum(shape, spectrum, complex, full):
 def test_errors():
     x = Draw(1).normal(5, 3)
     for f, match in {
-        lambda: linalg.svd(x, gauge="fix"): "svd: gauge must be one of 'drop', 'raise', got 'fix'",
-        lambda: linalg.svd_top(x, 2, gauge=None): "svd_top: gauge must be one of 'drop', 'raise', got None",
+        lambda: linalg.svd(x, gauge="fix"): "svd: gauge must be 'drop' or 'raise', got 'fix'",
+        lambda: linalg.svd_top(x, 2, gauge=None): "svd_top: gauge must be 'drop' or 'raise', got None",
         lambda: linalg.svd_top(x, 4): r"svd_top: k must be an integer from 0 to min\(m, n\) = 3, got 4",
         lambda: linalg.svd_top(x, True): "svd_top: k must be an integer from 0 .* got True",
         lambda: linalg.svd_top(x, 1.0): "svd_top: k must be an integer from 0 .* got 1.0",
