@@ -1,6 +1,6 @@
 """arrmb: structured matrix layers with exact derivatives, for NumPy, CuPy and every other Array API backend."""
 
-from . import io, layers, linalg, optim, tree
+from . import io, layers, linalg, optim, sparse, tree
 from ._debug import debug
 from ._xp import namespace
 from .tape import namespace as _traced_namespace  # noqa: F401  this and the next complete the traced array
@@ -22,6 +22,7 @@ __all__ = [
     "linalg",
     "namespace",
     "optim",
+    "sparse",
     "tree",
     "value_and_grad",
     "vjp",

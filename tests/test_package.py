@@ -65,6 +65,7 @@ LAYERS = [
     ["linalg"],
     ["tape"],
     ["transforms", "_debug"],
+    ["sparse"],
     ["layers"],
     ["optim", "io", "data", "metrics", "plugins", "testing"],
     [""],  # arrmb/__init__.py

@@ -20,8 +20,8 @@ Source: Wan, Zhang, "Automatic differentiation for complex valued SVD" (arXiv:19
 Vantzos, Sminchisescu, arXiv:1509.07838, for the skew block.
 """
 
-from .._xp import H, device, eps, eye_like, is_complex, is_traced, namespace, raw
-from ..tape.core import Forward, Reverse
+from .._xp import H, device, eps, eye_like, is_complex, namespace, raw
+from ..tape.core import has_derivative
 
 CHOICES = ("drop", "raise")
 
@@ -147,15 +147,6 @@ def check_order(op, values, dropped, what="eigen"):
         "are exact at ties to second order",
         size=int(xp.count_nonzero(off)) // 2,
     )  # fmt: skip
-
-
-def has_derivative(x):
-    """Whether ``x`` is on a trace that takes derivatives (a constant's and debug's do not)."""
-    while is_traced(x):
-        if isinstance(x.trace, (Reverse, Forward)):
-            return True
-        x = x.value
-    return False
 
 
 def _raise_at_largest(op, values, violation, scale, unit, what, why, remedy, size=None):

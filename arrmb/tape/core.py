@@ -273,3 +273,12 @@ class Debug:
         y = op(*values, **params)
         self.look(op, values, y)
         return tuple([Traced(v, self, None) for v in y]) if type(y) is tuple else Traced(y, self, None)
+
+
+def has_derivative(x):
+    """Whether ``x`` is on a trace that takes derivatives (a constant's and debug's do not)."""
+    while type(x) is Traced:
+        if isinstance(x.trace, (Reverse, Forward)):
+            return True
+        x = x.value
+    return False
