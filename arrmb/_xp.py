@@ -140,36 +140,6 @@ def eps(x) -> float:
     return float(raw_namespace(namespace(x)).finfo(x.dtype).eps)
 
 
-# ------------------------------------------------------------------------- eigenvalues of nonsymmetric matrices
-
-
-def eig(x):
-    """Eigenvalues and unit eigenvectors of raw square matrices, always complex. New in the standard 2025.12."""
-    w, v = _function_of_linalg(x, "eig")(x)
-    return _as_complex(w), _as_complex(v)
-
-
-def eigvals(x):
-    """Eigenvalues of raw square matrices, always complex."""
-    return _as_complex(_function_of_linalg(x, "eigvals")(x))
-
-
-def _function_of_linalg(x, name):
-    xp = namespace(x)
-    function = getattr(xp.linalg, name, None)
-    if function is None:
-        raise NotImplementedError(
-            f"{name}: {xp.__name__} has no linalg.{name} in this version: it takes NumPy, PyTorch, CuPy >= 14 or "
-            "array-api-strict >= 2.6"
-        )
-    return function
-
-
-def _as_complex(x):
-    xp = namespace(x)  # NumPy gives real results where all eigenvalues are real
-    return x if is_complex(x) else xp.astype(x, xp.complex64 if x.dtype == xp.float32 else xp.complex128)
-
-
 # ------------------------------------------------------------------------------------------- small matrix helpers
 
 
@@ -256,36 +226,6 @@ def scatter_rows(values, indices, n):
     onehot = xp.arange(n, device=device(values))[:, None] == indices[None, :]
     rows = xp.reshape(values, (indices.shape[0], math.prod(shape[1:])))
     return xp.reshape(xp.astype(onehot, values.dtype) @ rows, shape)
-
-
-def lu(x):
-    """P, L, U of a raw array, X = P L U with partial pivoting, all of the dtype of ``x``: not in the standard."""
-    xp = namespace(x)
-    backend = xp.__name__.rpartition(".")[2]
-    if backend == "torch":
-        return tuple(xp.linalg.lu(x))
-    *batch, m, n = x.shape
-    if 0 in x.shape:  # SciPy's P has another shape
-        where = {"dtype": x.dtype, "device": device(x)}
-        lower, upper = xp.zeros((*batch, m, min(m, n)), **where), xp.zeros((*batch, min(m, n), n), **where)
-        return xp.zeros((*batch, m, m), **where) + xp.eye(m, **where), lower, upper
-    if backend == "cupy":
-        if batch:  # it takes single matrices
-            return tuple([xp.stack(parts) for parts in zip(*[lu(x[i, ...]) for i in range(batch[0])])])
-        from cupyx.scipy.linalg import lu as factorize
-
-        p, lower, upper = factorize(x, check_finite=False)
-        return xp.astype(p, x.dtype), lower, upper
-    try:
-        from scipy.linalg import lu as factorize
-    except ImportError:
-        raise ImportError("lu: needs SciPy: pip install 'arrmb[scipy]'") from None
-    a = x
-    if backend != "numpy":  # array-api-strict
-        import numpy as np
-
-        a = np.from_dlpack(xp.asarray(x, copy=True).to_device(xp.Device("CPU_DEVICE")))
-    return tuple([xp.asarray(v.astype(a.dtype), device=device(x)) for v in factorize(a, check_finite=False)])
 
 
 def raw_key(key):

@@ -9,34 +9,39 @@ from . import eigen as _eigen
 from . import factorizations as _factorizations
 from . import functions as _functions
 from . import hermitian as _hermitian
+from . import least_squares as _least_squares
 from . import norms as _norms
 from . import products as _products
 from . import roots as _roots
 from . import singular as _singular
 from . import subspaces as _subspaces
+from . import sylvester as _sylvester
 from . import systems as _systems
 from .eigen import *  # noqa: F403
 from .factorizations import *  # noqa: F403
 from .functions import *  # noqa: F403
 from .hermitian import *  # noqa: F403
+from .least_squares import *  # noqa: F403
 from .norms import *  # noqa: F403
 from .products import *  # noqa: F403
 from .roots import *  # noqa: F403
 from .singular import *  # noqa: F403
 from .subspaces import *  # noqa: F403
+from .sylvester import *  # noqa: F403
 from .systems import *  # noqa: F403
 
-__all__ = []
-for _module in (
+_MODULES = (
     _eigen,
     _factorizations,
     _functions,
     _hermitian,
+    _least_squares,
     _norms,
     _products,
     _roots,
     _singular,
     _subspaces,
+    _sylvester,
     _systems,
-):
-    __all__ += _module.__all__
+)
+__all__ = [name for module in _MODULES for name in module.__all__]

@@ -35,6 +35,23 @@ def same_backend(op, **arrays):
         raise TypeError(f"{op}: {', '.join(arrays)} are {error}") from None
 
 
+def system(op, **arrays):
+    """Matrix and right-hand side, (m,) or (..., m, k), of a linear system in one dtype; raise if they do not fit."""
+    (name_a, a), (name_b, b) = arrays.items()
+    floating(op, name_b, b)
+    same_backend(op, **arrays)
+    m, n = a.shape[-2:]
+    if len(b.shape) == 0 or b.shape[0 if len(b.shape) == 1 else -2] != m:
+        raise ValueError(
+            f"{op}: {name_b} must have shape ({m},) or (..., {m}, k) for {name_a} (..., {m}, {n}), got {tuple(b.shape)}"
+        )
+    xp = namespace(a, b)
+    if a.dtype != b.dtype:
+        dtype = xp.result_type(a, b)
+        a, b = xp.astype(a, dtype), xp.astype(b, dtype)
+    return a, b
+
+
 @contextlib.contextmanager
 def backend_errors(op, name, why):
     """Turn the error that a backend raises for values it cannot factorise into one that names the argument.

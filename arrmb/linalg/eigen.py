@@ -13,7 +13,7 @@ tie, the vectors returned are a generic basis of the group.
 
 from typing import Any, NamedTuple
 
-from .._xp import eigvals as _backend_eigvals
+from .._lapack import eigvals as _backend_eigvals
 from .._xp import is_traced, namespace, sym
 from ..ops import eig as _eig
 from ..ops import eigh as _eigh

@@ -1,32 +1,59 @@
 """Determinant, and its sign and logarithm.
 
     det       y = det X                   dy = tr(adj(X) dX),   Xbar = ybar adj(X)^H
-              With X = U S V^H, adj(X)^H = conj(det U det V^H) U diag(p) V^H, p_i = prod_{j != i} s_j: products of the
-              other singular values, formed without a division, so X may be singular.
-              Where X is invertible, adj(X) = y X^-1; higher derivatives are taken of this form.
+              With C = adj(X)^T, the cofactors: dy = Σ C ∘ dX,  Xbar = ybar conj(C).  For X = U S V^H:
+                  C = φ conj(U) diag(p) V^T,  φ = det U det V^H,  p_i = Π_{k≠i} s_k
+                  dC = φ conj(U) D V^T,  Ê = U^H dX V,  D_ij = -p_ij Ê_ji,  D_ii = Σ_j p_ij Ê_jj,  p_ij = Π_{k≠i,j} s_k
+              p_ii being 0. The products of the other singular values are formed without a division, so X may be
+              singular. dX -> dC is symmetric: Σ G ∘ dC(E) = Σ E ∘ dC(G). The third and higher orders are taken of
+              C = y X^-T, which needs an inverse.
 
     slogdet   X = sign e^logabsdet, |sign| = 1.  With t = tr(X^-1 dX) = d log det X:
               dlogabsdet = Re t,   dsign = i Im(t) sign  (real X: dsign = 0)
               Xbar = (lbar + i Im(conj(sign) sbar)) X^-H
 
+    logdeth   y = log det X, X Hermitian positive definite, from its Cholesky factor.
+              dy = Re tr(X^-1 dX),   Xbar = ybar X^-1
+
 Source: Giles, "Collected matrix derivative results for forward and reverse mode AD" (2008), 2.2.4; the derivative at a
-singular matrix is Jacobi's formula.
-Domain: square, real or complex, batched. det: the first order is exact everywhere, singular matrices of any rank
-included; second and higher orders need an invertible X. slogdet: invertible X, smooth, exact at any order.
+singular matrix is Jacobi's formula; Magnus and Neudecker, "Matrix Differential Calculus" (3rd ed., 2007), 8.3 and 8.4.
+Domain: square, real or complex, batched. det: the first and the second order are exact everywhere, singular matrices of
+any rank included; third and higher orders need an invertible X. slogdet: invertible X, smooth, exact at any order.
+logdeth: the Hermitian part of X is used; positive definite, smooth, exact at any order.
 """
 
-from .._xp import H, conj, diag_part, is_complex, namespace, real
-from ..tape.core import Op
+from .._xp import H, conj, device, diag_part, embed_diag, is_complex, is_traced, namespace, real, sym
+from ..tape.core import Op, unlift
+from .cholesky import cholesky
 
 
-def _adjugate_h(x):
-    """adj(X)^H, the conjugate of the matrix of cofactors."""
-    xp = namespace(x)
-    u, s, vh = xp.linalg.svd(x, full_matrices=False)
+def _before_after(s):
+    """Products of s_k over k < i, and over k > i."""
+    xp = namespace(s)
     before = xp.cumulative_prod(s, axis=-1, include_initial=True)[..., :-1]
     after = xp.flip(xp.cumulative_prod(xp.flip(s, axis=-1), axis=-1, include_initial=True)[..., :-1], axis=-1)
-    phase = conj(xp.linalg.det(u) * xp.linalg.det(vh))
-    return phase[..., None, None] * ((u * (before * after)[..., None, :]) @ vh)
+    return before, after
+
+
+def _without_two(s):
+    """p_ij of the docstring."""
+    xp = namespace(s)
+    before, after = _before_after(s)
+    above = xp.triu(xp.ones(2 * s.shape[-1:], dtype=s.dtype, device=device(s)), k=1) > 0.0
+    # row i: the products of s_k over i < k < j
+    between = xp.cumulative_prod(xp.where(above, s[..., None, :], 1.0), axis=-1, include_initial=True)[..., :-1]
+    p = xp.where(above, before[..., :, None] * between * after[..., None, :], 0.0)
+    return p + xp.matrix_transpose(p)
+
+
+def _decompose(x):
+    """conj(U), s, V^T and φ."""
+    xp = namespace(x)
+    u, s, vh = xp.linalg.svd(x, full_matrices=False)
+    return conj(u), s, conj(vh), (xp.linalg.det(u) * xp.linalg.det(vh))[..., None, None]
+
+
+# det
 
 
 def _det_forward(x):
@@ -34,35 +61,75 @@ def _det_forward(x):
 
 
 def _det_variation(saved, dx):
-    return namespace(dx).sum(conj(_adjugate_h(*saved)) * dx, axis=(-2, -1))
+    c = _cofactors(*saved)
+    return namespace(c, dx).sum(c * dx, axis=(-2, -1))
 
 
 def _det_adjoint(saved, ybar):
-    return ybar[..., None, None] * _adjugate_h(*saved)
+    return conj(_cofactors(*saved)) * ybar[..., None, None]
 
 
-# The same function with rules that may be differentiated: adj(X) = y X^-1.
+det = Op("det", _det_forward, _det_variation, _det_adjoint)
 
 
-def _smooth_forward(x):
+# C, the cofactors of X
+
+
+def _cofactors_forward(x):
+    if is_traced(x):
+        return _cofactors(x), (x,)
+    if 0 in x.shape:
+        return x + 0.0, (x,)
+    u, s, vt, phase = _decompose(x)
+    before, after = _before_after(s)
+    return phase * ((u * (before * after)[..., None, :]) @ vt), (x,)
+
+
+def _cofactors_variation(saved, dx):
+    x = unlift(saved[0])
+    if not is_traced(x):
+        return _change(x, dx)
     xp = namespace(x)
-    y = xp.linalg.det(x)
-    return y, (y, xp.linalg.inv(x))
+    try:
+        inverse = xp.matrix_transpose(xp.linalg.inv(x))  # C = y X^-T
+    except ValueError as error:
+        raise ValueError("det: the third and higher derivatives need an invertible matrix") from error
+    t = xp.sum(inverse * dx, axis=(-2, -1))[..., None, None]
+    return (t * inverse - inverse @ xp.matrix_transpose(dx) @ inverse) * xp.linalg.det(x)[..., None, None]
 
 
-def _smooth_variation(saved, dx):
-    y, xinv = saved
-    return y * namespace(dx).sum(namespace(xinv).matrix_transpose(xinv) * dx, axis=(-2, -1))
+def _cofactors_adjoint(saved, cbar):
+    return conj(_cofactors_variation(saved, conj(cbar)))
 
 
-def _smooth_adjoint(saved, ybar):
-    y, xinv = saved
-    return (ybar * conj(y))[..., None, None] * H(xinv)
+_cofactors = Op("cofactors", _cofactors_forward, _cofactors_variation, _cofactors_adjoint)
 
 
-_smooth_det = Op("det", _smooth_forward, _smooth_variation, _smooth_adjoint)
+# dC(E) at X, which is a constant here
 
-det = Op("det", _det_forward, _det_variation, _det_adjoint, composite=_smooth_det)
+
+def _change_forward(x, e):
+    if is_traced(e):
+        return _change(x, e), (x,)
+    if 0 in x.shape:
+        return e + 0.0, (x,)
+    xp = namespace(x)
+    u, s, vt, phase = _decompose(x)
+    hat = xp.matrix_transpose(u) @ e @ xp.matrix_transpose(vt)
+    p = xp.astype(_without_two(s), x.dtype)
+    d = embed_diag((p @ diag_part(hat)[..., None])[..., 0]) - p * xp.matrix_transpose(hat)
+    return phase * (u @ d @ vt), (x,)
+
+
+def _change_variation(saved, dx, de):
+    return _change(unlift(saved[0]), de)
+
+
+def _change_adjoint(saved, cbar):
+    return None, conj(_change(unlift(saved[0]), conj(cbar)))
+
+
+_change = Op("cofactors2", _change_forward, _change_variation, _change_adjoint)
 
 
 # slogdet
@@ -94,3 +161,23 @@ def _slogdet_adjoint(saved, sbar, lbar):
 
 
 slogdet = Op("slogdet", _slogdet_forward, _slogdet_variation, _slogdet_adjoint)
+
+
+# logdeth
+
+
+def _logdeth_forward(x):
+    xp = namespace(x)
+    return 2.0 * xp.sum(xp.log(real(diag_part(cholesky(x)))), axis=-1), (sym(x),)
+
+
+def _logdeth_variation(saved, dx):
+    inverse = namespace(saved[0]).linalg.inv(saved[0])
+    return real(namespace(inverse, dx).sum(conj(inverse) * sym(dx), axis=(-2, -1)))
+
+
+def _logdeth_adjoint(saved, ybar):
+    return sym(namespace(saved[0]).linalg.inv(saved[0])) * ybar[..., None, None]
+
+
+logdeth = Op("logdeth", _logdeth_forward, _logdeth_variation, _logdeth_adjoint)

@@ -30,8 +30,8 @@ to 5 sqrt(n eps), measured, n up to 30), and half of the digits are lost. So do,
 directions and second derivatives that `gauge.py` tells of, the loss of a tied group if any part of its Y is not zero.
 """
 
+from .._lapack import eig as _backend_eig
 from .._xp import H, conj, embed_diag, eps, is_traced, namespace, on_host, raw
-from .._xp import eig as _backend_eig
 from ..tape.core import Op
 from . import gauge as _gauge
 from .eigh import check_variation

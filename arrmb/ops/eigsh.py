@@ -38,10 +38,11 @@ eps ‖A‖ / gap.
 * Complex losses must not depend on the phases of the vectors.
 """
 
+from .._lapack import to_host
 from .._xp import H, conj, device, embed_diag, is_traced, namespace, raw, real
 from ..tape.core import Op, has_derivative, lift
 from . import gauge as _gauge
-from .krylov import deflated_solve, extremal, to_host
+from .krylov import deflated_solve, extremal
 from .spmm import binder, hermitian, sddmm, spmm
 
 # eigsh: outputs w, V, and edge, which has no derivative: tie tolerance, norm, extreme values of the rest

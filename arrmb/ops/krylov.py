@@ -24,6 +24,7 @@ import warnings
 
 import numpy as np
 
+from .._lapack import to_host
 from .._xp import H, conj, device, eps, is_complex, namespace, real, sym
 
 
@@ -167,18 +168,6 @@ def start(like, n, p, seed=0):
 
 def _is_cupy(x):
     return namespace(x).__name__ == "array_api_compat.cupy"
-
-
-def to_host(x):
-    """The raw array ``x`` as a NumPy array."""
-    if hasattr(x, "detach"):
-        return x.detach().cpu().resolve_conj().resolve_neg().numpy()
-    if _is_cupy(x):
-        return x.get()
-    if isinstance(x, np.ndarray):
-        return x
-    target = {"device": "cpu"} if np.lib.NumpyVersion(np.__version__) >= "2.1.0" else {}
-    return np.from_dlpack(namespace(x).asarray(x, copy=True), **target)
 
 
 def from_host(x, like):

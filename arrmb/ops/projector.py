@@ -22,15 +22,13 @@ Source: Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear
 separate", SIAM J. Numer. Anal. 10 (1973), lemma 4.1; Ionescu, Vantzos, Sminchisescu (2015) for the use in a layer.
 Domain: any shape, real or complex, batched. Dead (zero) and dependent columns are left out: all stays finite, and the
 derivative is that along which the rank does not change. Π jumps where the rank changes, and no derivative exists there.
-Exact at any order: second and higher orders run on A and its inverse X, whose rule (Golub and Pereyra, theorem 4.3)
-
-    dX = -X dA X + X X^H dA^H (I - A X) + (I - X A) dA^H X^H X                  for X = A⁺
-
-needs A and X alone, no QR or SVD, so ties of singular values do not matter.
+Exact at any order: second and higher orders run on A and its inverse X = A⁺, an op (`pinv.py`) whose rule is smooth in
+A and X, so ties of singular values do not matter.
 """
 
-from .._xp import H, conj, eps, is_traced, namespace, raw, real, sym
+from .._xp import H, conj, eps, namespace, raw, real, sym
 from ..tape.core import Op, lift
+from .pinv import pinv
 from .tall_qr import tall_qr
 
 
@@ -138,45 +136,14 @@ def _distance_bbar(saved, jbar):
     return (2.0 * e - b) * jbar[..., None, None]
 
 
-# Second and higher orders: Π = A X, with X from an op whose rule is smooth in A and X.
-
-
-def _pinv_forward(a):
-    if is_traced(a):
-        x = _pinv(a)
-    else:
-        q, _, g, _ = _factors(a)
-        x = H(g) @ H(q)
-    return x, (a, x)
-
-
-def _off_rows(a, x, v):
-    """v (I - A X)"""
-    return v - (v @ a) @ x
-
-
-def _off_null(a, x, v):
-    """(I - X A) v"""
-    return v - x @ (a @ v)
-
-
-def _pinv_variation(saved, da):
-    a, x = saved
-    return _off_rows(a, x, (x @ H(x)) @ H(da)) + _off_null(a, x, H(x @ da)) @ x - (x @ da) @ x
-
-
-def _pinv_adjoint(saved, xbar):
-    a, x = saved
-    return H(_off_rows(a, x, (x @ H(x)) @ xbar) + _off_null(a, x, xbar @ H(x)) @ x) - H(x) @ (xbar @ H(x))
-
-
-_pinv = Op("pinv", _pinv_forward, _pinv_variation, _pinv_adjoint)
+# Second and higher orders: Π = A X
 
 
 def _with_inverse(a):
     """A with its columns scaled, and X = A⁺ of that."""
-    a = lift(a) / lift(_factors(raw(a))[3])
-    return a, lift(_pinv(a))
+    size = _factors(raw(a))[3]
+    a = lift(a) / lift(size)
+    return a, lift(pinv(a, rtol=10 * min(a.shape[-2:]) * eps(size)))
 
 
 def _projector_composite(a):

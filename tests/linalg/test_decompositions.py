@@ -22,7 +22,7 @@ def tall(complex=False):
 
 
 STANDARD = """cholesky cross det diagonal eig eigh eigvals eigvalsh inv matmul matrix_norm matrix_power matrix_rank
-matrix_transpose outer qr slogdet solve svd svdvals tensordot trace vecdot vector_norm""".split()
+matrix_transpose outer pinv qr slogdet solve svd svdvals tensordot trace vecdot vector_norm""".split()
 
 
 @pytest.mark.parametrize("name", STANDARD)

@@ -1,0 +1,144 @@
+"""The seam to factorizations and solvers that the Array API standard lacks. Raw arrays only.
+
+PyTorch and CuPy have most of them; NumPy's are SciPy's, an optional dependency, and array-api-strict is served through
+NumPy. What a backend has not got raises, with the remedy.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from ._xp import device, diag_part, embed_diag, is_complex, namespace
+
+
+def _backend(x):
+    return namespace(x).__name__.rpartition(".")[2]
+
+
+def to_host(x):
+    """The values of ``x`` as a NumPy array."""
+    import numpy as np
+
+    backend = _backend(x)
+    if backend == "numpy":
+        return x
+    if backend == "torch":
+        return x.detach().cpu().resolve_conj().resolve_neg().numpy()
+    if backend == "cupy":
+        return x.get()
+    xp = namespace(x)
+    x = x.to_device(xp.Device("CPU_DEVICE")) if hasattr(xp, "Device") and str(device(x)) != "cpu" else x
+    return np.from_dlpack(xp.asarray(x, copy=True))
+
+
+def on_numpy(function, *arrays):
+    """``function`` of the values of ``arrays`` on the host; results on the backend and device of the first of them."""
+    xp, place = namespace(*arrays), device(arrays[0])
+    found = function(*map(to_host, arrays))
+    if isinstance(found, tuple):
+        return tuple([xp.asarray(v, device=place) for v in found])
+    return xp.asarray(found, device=place)
+
+
+@functools.cache
+def has_scipy() -> bool:
+    """Whether SciPy is installed."""
+    try:
+        import scipy.linalg  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+# ------------------------------------------------------------------------------ eigenvalues of nonsymmetric matrices
+
+
+def eig(x):
+    """Eigenvalues and unit eigenvectors of square matrices, always complex. New in the standard 2025.12."""
+    w, v = _function_of_linalg(x, "eig")(x)
+    return _as_complex(w), _as_complex(v)
+
+
+def eigvals(x):
+    """Eigenvalues of square matrices, always complex."""
+    return _as_complex(_function_of_linalg(x, "eigvals")(x))
+
+
+def _function_of_linalg(x, name):
+    xp = namespace(x)
+    function = getattr(xp.linalg, name, None)
+    if function is None:
+        raise NotImplementedError(
+            f"{name}: {xp.__name__} has no linalg.{name} in this version: it takes NumPy, PyTorch, CuPy >= 14 or "
+            "array-api-strict >= 2.6"
+        )
+    return function
+
+
+def _as_complex(x):
+    xp = namespace(x)  # NumPy gives real results where all eigenvalues are real
+    return x if is_complex(x) else xp.astype(x, xp.complex64 if x.dtype == xp.float32 else xp.complex128)
+
+
+# ----------------------------------------------------------------------------------------------------------- LU
+
+
+def lu(x):
+    """P, L, U with X = P L U, partial pivoting, all of the dtype of ``x``."""
+    xp, backend = namespace(x), _backend(x)
+    if backend == "torch":
+        return tuple(xp.linalg.lu(x))
+    *batch, m, n = x.shape
+    if 0 in x.shape:  # SciPy's P has another shape
+        where = {"dtype": x.dtype, "device": device(x)}
+        lower, upper = xp.zeros((*batch, m, min(m, n)), **where), xp.zeros((*batch, min(m, n), n), **where)
+        return xp.zeros((*batch, m, m), **where) + xp.eye(m, **where), lower, upper
+    if backend == "cupy":
+        if batch:  # it takes single matrices
+            return tuple([xp.stack(parts) for parts in zip(*[lu(x[i, ...]) for i in range(batch[0])])])
+        from cupyx.scipy.linalg import lu as factorize
+
+        p, lower, upper = factorize(x, check_finite=False)
+        return xp.astype(p, x.dtype), lower, upper
+    try:
+        from scipy.linalg import lu as factorize
+    except ImportError:
+        raise ImportError("lu: needs SciPy: pip install 'arrmb[scipy]'") from None
+
+    return on_numpy(lambda a: tuple([v.astype(a.dtype) for v in factorize(a, check_finite=False)]), x)
+
+
+# ------------------------------------------------------------------------------------------------- triangular systems
+
+
+def solve_triangle(a, b, lower, unit_diagonal):
+    """T^-1 B for the lower or upper triangle T of A, with its diagonal or ones there. Equal batches.
+
+    CuPy's solver is used for one matrix; where there is none, a general solver is given the triangle.
+    """
+    xp, backend = namespace(a, b), _backend(a)
+    if backend == "torch":
+        return xp.linalg.solve_triangular(a, b, upper=not lower, unitriangular=unit_diagonal)
+    if backend == "numpy" and has_scipy() and 0 not in b.shape:
+        return _solve_triangles(a, b, lower, unit_diagonal)
+    if backend == "cupy" and a.ndim == 2 and 0 not in b.shape:
+        from cupyx.scipy.linalg import solve_triangular
+
+        return solve_triangular(a, b, lower=lower, unit_diagonal=unit_diagonal)
+    triangle = xp.tril(a) if lower else xp.triu(a)
+    if unit_diagonal:
+        triangle = triangle + embed_diag(1.0 - diag_part(a))
+    return xp.linalg.solve(triangle, b)
+
+
+def _solve_triangles(a, b, lower, unit_diagonal):
+    import numpy as np
+    from scipy.linalg import get_lapack_funcs
+
+    (trtrs,) = get_lapack_funcs(("trtrs",), (a, b))
+    x = np.empty_like(b)
+    for i in np.ndindex(b.shape[:-2]):
+        x[i], info = trtrs(a[i], b[i], lower=lower, unitdiag=unit_diagonal)
+        if info > 0:
+            raise np.linalg.LinAlgError(f"entry {info - 1} of the diagonal is zero")
+    return x

@@ -1,0 +1,87 @@
+"""Least squares and pseudo-inverses, of full or constant deficient rank."""
+
+from .._xp import is_traced, namespace
+from ..ops import lstsq as _lstsq
+from ..ops import pinv as _pinv
+from . import _check
+
+__all__ = ["lstsq", "pinv"]
+
+
+def pinv(x, /, *, rtol=None):
+    """Moore-Penrose pseudo-inverse.
+
+    Parameters
+    ----------
+    x : array, shape (..., m, n)
+        Real or complex.
+    rtol : float or array, optional
+        Singular values up to ``rtol`` times the largest of their matrix are taken as zero. An array has one number for
+        each matrix, shape (...), and is a constant. Default: ``max(m, n) * eps``.
+
+    Returns
+    -------
+    array, shape (..., n, m)
+
+    Raises
+    ------
+    TypeError
+        ``x`` is not a floating-point array, or ``rtol`` is traced.
+    ValueError
+        ``x`` is not an array of matrices, is empty, or has NaN or inf where the backend looks.
+
+    Notes
+    -----
+    The pseudo-inverse jumps where the rank changes. Derivatives are those along which the rank, as counted, does not
+    change; there they are exact at any order, whatever singular values coincide. Source: `arrmb.ops.pinv`.
+    """
+    _check_arguments("pinv", "x", x, rtol)
+    with _check.backend_errors("pinv", "x", _check.DIVERGED):
+        return _pinv.pinv(x, rtol=rtol)
+
+
+def lstsq(a, b, /, *, rtol=None):
+    """Least-squares solution of linear systems, of least norm: ``pinv(a) @ b``.
+
+    Parameters
+    ----------
+    a : array, shape (..., m, n)
+        Real or complex, of any rank.
+    b : array, shape (m,) or (..., m, k)
+        One vector if one-dimensional, else matrices. Leading axes broadcast against those of ``a``.
+    rtol : float or array, optional
+        As for `pinv`: which singular values of ``a`` count. Default: ``max(m, n) * eps``.
+
+    Returns
+    -------
+    array, shape (..., n) for a vector ``b``, else (..., n, k)
+        The solution x alone: the residual is ``b - a @ x``, and its derivatives are exact too.
+
+    Raises
+    ------
+    TypeError
+        An argument is not a floating-point array, the arguments belong to different backends, or ``rtol`` is traced.
+    ValueError
+        Shapes do not fit, ``a`` is empty, or has NaN or inf where the backend looks.
+
+    Notes
+    -----
+    As for `pinv`: derivatives are those along which the rank does not change, exact at any order. Nothing m × m is
+    formed. Source: `arrmb.ops.lstsq`.
+    """
+    _check_arguments("lstsq", "a", a, rtol)
+    a, b = _check.system("lstsq", a=a, b=b)
+    vector = len(b.shape) == 1
+    with _check.backend_errors("lstsq", "a", _check.DIVERGED):
+        x = _lstsq.lstsq(a, b[:, None] if vector else b, rtol=rtol)
+    return x[..., 0] if vector else x
+
+
+def _check_arguments(op, name, x, rtol):
+    _check.matrix(op, name, x)
+    if 0 in x.shape[-2:]:
+        raise ValueError(f"{op}: {name} must have at least one row and one column, got shape {tuple(x.shape)}")
+    if is_traced(rtol):
+        raise TypeError(f"{op}: rtol decides on the rank and has no derivative: pass a number or a raw array")
+    if hasattr(rtol, "shape"):
+        namespace(x, rtol)

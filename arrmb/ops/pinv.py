@@ -1,0 +1,67 @@
+"""Pseudo-inverse, Y = A⁺. Of the singular values, those above rtol s_max count; the others are taken as zero.
+
+Where the rank is constant (Golub and Pereyra, theorem 4.3):
+
+    dY = -Y dA Y + Y Y^H dA^H (I - A Y) + (I - Y A) dA^H Y^H Y
+    Abar = -Y^H Ybar Y^H + (I - A Y) Ybar^H Y Y^H + Y^H Y Ybar^H (I - Y A)
+
+A is that of the numerical rank, A = A Y A: a part of A below rtol s_max is left out of the products A Y and Y A. The
+rules need A and Y alone, so ties of singular values do not matter.
+
+    A = Q R (thin),  R = U s V^H  =>  Y = V s⁺ U^H Q^H
+
+Source: Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
+separate", SIAM J. Numer. Anal. 10 (1973), theorem 4.3.
+Domain: any shape but empty matrices, real or complex, batched. A⁺ jumps where the rank changes, and no derivative
+exists there; the derivative given is that along which the rank stays as it was counted. Exact at any order.
+"""
+
+from .._xp import H, eps, is_traced, namespace
+from ..tape.core import Op
+from .tall_qr import tall_qr
+
+
+def factors(a, rtol=None):
+    """Q, U s⁺, V^H and where a singular value counts, of the docstring. Raw arrays."""
+    xp = namespace(a)
+    q, r = tall_qr(a)
+    u, s, vh = xp.linalg.svd(r, full_matrices=False)
+    if rtol is None:
+        rtol = max(a.shape[-2:]) * eps(a)
+    elif hasattr(rtol, "shape"):
+        rtol = rtol[..., None]
+    kept = s > rtol * s[..., :1]  # the largest comes first
+    inverse = xp.where(kept, 1.0 / xp.where(kept, s, 1.0), 0.0)
+    return q, u * inverse[..., None, :], vh, kept
+
+
+def _forward(a, *, rtol=None):
+    if is_traced(a):
+        y = pinv(a, rtol=rtol)
+    else:
+        q, u, vh, _ = factors(a, rtol)
+        y = H(vh) @ H(q @ u)
+    return y, (a, y)
+
+
+def _off_rows(a, y, v):
+    """v (I - A Y)"""
+    return v - (v @ a) @ y
+
+
+def _off_null(a, y, v):
+    """(I - Y A) v"""
+    return v - y @ (a @ v)
+
+
+def _variation(saved, da):
+    a, y = saved
+    return _off_rows(a, y, (y @ H(y)) @ H(da)) + _off_null(a, y, H(y @ da)) @ y - (y @ da) @ y
+
+
+def _adjoint(saved, ybar):
+    a, y = saved
+    return H(_off_rows(a, y, (y @ H(y)) @ ybar) + _off_null(a, y, ybar @ H(y)) @ y) - H(y) @ (ybar @ H(y))
+
+
+pinv = Op("pinv", _forward, _variation, _adjoint)
