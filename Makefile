@@ -6,13 +6,14 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench exactness clean
 
 help:
 	@echo "make demo    run both examples; the pictures are in out/ (under 4 minutes)"
 	@echo "make test    run all tests (under 10 minutes)"
 	@echo "make lint    check the style"
 	@echo "make bench   time the engine against its peers"
+	@echo "make exactness  measure gradients against the peers' and 50 digits; writes docs/exactness.md"
 	@echo "make clean   remove .venv, out and caches"
 
 .venv/created:
@@ -42,6 +43,9 @@ lint: .venv/test
 
 bench: .venv/test
 	$(ONE_THREAD) $(BIN)/python benchmarks/engine.py
+
+exactness: .venv/test
+	$(ONE_THREAD) $(BIN)/python benchmarks/exactness.py
 
 clean:
 	rm -rf .venv out .pytest_cache .ruff_cache

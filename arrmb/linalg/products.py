@@ -22,32 +22,135 @@ __all__ = [
 
 
 def matmul(x1, x2, /):
-    """Matrix product, ``(..., m, k) @ (..., k, n)``, with one-dimensional vectors as the standard has them."""
+    """Matrix product.
+
+    Parameters
+    ----------
+    x1 : array, shape (..., m, k) or (k,)
+    x2 : array, shape (..., k, n) or (k,)
+        Leading axes broadcast; a vector is a row on the left and a column on the right.
+
+    Returns
+    -------
+    array, shape (..., m, n)
+        Without the axis of a vector.
+
+    Raises
+    ------
+    TypeError
+        The arguments belong to different backends.
+    ValueError
+        The shapes do not fit (the backend's own error).
+
+    Notes
+    -----
+    Smooth; derivatives exact at any order. Source: `arrmb.ops.matmul`.
+    """
     return namespace(x1, x2).matmul(x1, x2)
 
 
 def matrix_transpose(x, /):
-    """Transpose of the last two axes, not conjugated."""
-    return namespace(x).matrix_transpose(x)
+    """Transpose of the last two axes, not conjugated.
 
+    Parameters
+    ----------
+    x : array, shape (..., m, n)
 
-def tensordot(x1, x2, /, *, axes=2):
-    """Sum of products over ``axes``: their number, or a pair of sequences of axes."""
-    return namespace(x1, x2).tensordot(x1, x2, axes=axes)
-
-
-def vecdot(x1, x2, /, *, axis=-1):
-    """Inner products of vectors along ``axis``, the first one conjugated."""
-    return namespace(x1, x2).vecdot(x1, x2, axis=axis)
-
-
-def outer(x1, x2, /):
-    """Outer product of two vectors, (m,) and (n,) to (m, n), not conjugated.
+    Returns
+    -------
+    array, shape (..., n, m)
 
     Raises
     ------
     ValueError
+        ``x`` has fewer than two axes (the backend's own error).
+
+    Notes
+    -----
+    Linear; derivatives exact at any order.
+    """
+    return namespace(x).matrix_transpose(x)
+
+
+def tensordot(x1, x2, /, *, axes=2):
+    """Contraction: sum of products over pairs of axes.
+
+    Parameters
+    ----------
+    x1, x2 : arrays
+    axes : int or pair of sequences of int
+        How many of the last axes of ``x1`` go with the first of ``x2``, or which axes of ``x1`` go with which of
+        ``x2``.
+
+    Returns
+    -------
+    array
+        The other axes of ``x1``, then those of ``x2``.
+
+    Raises
+    ------
+    TypeError
+        The arguments belong to different backends.
+    ValueError
+        The shapes do not fit (the backend's own error).
+
+    Notes
+    -----
+    Smooth; derivatives exact at any order. Neither argument is conjugated.
+    """
+    return namespace(x1, x2).tensordot(x1, x2, axes=axes)
+
+
+def vecdot(x1, x2, /, *, axis=-1):
+    """Inner products of vectors, the first one conjugated.
+
+    Parameters
+    ----------
+    x1, x2 : arrays, shapes (..., n)
+        The other axes broadcast.
+    axis : int
+        The axis of the vectors, counted from the end.
+
+    Returns
+    -------
+    array, shape (...)
+
+    Raises
+    ------
+    TypeError
+        The arguments belong to different backends.
+    ValueError
+        The shapes do not fit (the backend's own error).
+
+    Notes
+    -----
+    Smooth; derivatives exact at any order.
+    """
+    return namespace(x1, x2).vecdot(x1, x2, axis=axis)
+
+
+def outer(x1, x2, /):
+    """Outer product of two vectors, not conjugated.
+
+    Parameters
+    ----------
+    x1 : array, shape (m,)
+    x2 : array, shape (n,)
+
+    Returns
+    -------
+    array, shape (m, n)
+
+    Raises
+    ------
+    TypeError
+        The arguments belong to different backends.
+    ValueError
         An argument is not one-dimensional.
+
+    Notes
+    -----
+    Smooth; derivatives exact at any order.
     """
     namespace(x1, x2)  # raises if the backends differ
     for name, x in (("x1", x1), ("x2", x2)):
@@ -58,13 +161,30 @@ def outer(x1, x2, /):
 
 
 def cross(x1, x2, /, *, axis=-1):
-    """Cross product of vectors of three components along ``axis``; the other axes broadcast.
+    """Cross product of vectors of three components.
+
+    Parameters
+    ----------
+    x1, x2 : arrays, shapes (..., 3)
+        The other axes broadcast.
+    axis : int
+        The axis of the components.
+
+    Returns
+    -------
+    array, shape (..., 3)
 
     Raises
     ------
+    TypeError
+        The arguments belong to different backends.
     ValueError
         An argument does not have three components along ``axis``, or ``axis`` is not negative while the arguments have
         different numbers of axes.
+
+    Notes
+    -----
+    Smooth; derivatives exact at any order.
     """
     xp = namespace(x1, x2)
     for name, x in (("x1", x1), ("x2", x2)):
@@ -80,23 +200,86 @@ def cross(x1, x2, /, *, axis=-1):
 
 
 def diagonal(x, /, *, offset=0):
-    """Diagonals of matrices, (..., m, n) to (..., k); ``offset`` counts above the main diagonal."""
+    """Diagonals of matrices.
+
+    Parameters
+    ----------
+    x : array, shape (..., m, n)
+    offset : int
+        Which diagonal: this many above the main one, or below it if negative.
+
+    Returns
+    -------
+    array, shape (..., k)
+        k is the length of the diagonal, ``min(m, n)`` for the main one.
+
+    Raises
+    ------
+    ValueError
+        ``x`` has fewer than two axes.
+
+    Notes
+    -----
+    Linear; derivatives exact at any order.
+    """
     if len(x.shape) < 2:
         raise ValueError(f"diagonal: x must have shape (..., m, n), got {tuple(x.shape)}")
     return manipulation.diagonal(x, offset=offset)
 
 
 def trace(x, /, *, offset=0, dtype=None):
-    """Sums of diagonals, (..., m, n) to (...); ``offset`` counts above the main diagonal."""
+    """Sums of diagonals.
+
+    Parameters
+    ----------
+    x : array, shape (..., m, n)
+    offset : int
+        Which diagonal, as in `diagonal`.
+    dtype : dtype, optional
+        In which the sum is taken.
+
+    Returns
+    -------
+    array, shape (...)
+
+    Raises
+    ------
+    ValueError
+        ``x`` has fewer than two axes.
+
+    Notes
+    -----
+    Linear; derivatives exact at any order.
+    """
     if len(x.shape) < 2:
         raise ValueError(f"trace: x must have shape (..., m, n), got {tuple(x.shape)}")
     return namespace(x).sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
 
 
 def matrix_rank(x, /, *, rtol=None):
-    """Number of singular values above ``rtol`` times the largest one: a constant, without derivative.
+    """Number of singular values above ``rtol`` times the largest one.
 
-    ``rtol`` is by default ``max(m, n)`` times the machine epsilon.
+    Parameters
+    ----------
+    x : array, shape (..., m, n)
+    rtol : float or array, optional
+        Default: ``max(m, n)`` times the machine epsilon.
+
+    Returns
+    -------
+    array, shape (...)
+        Integers.
+
+    Raises
+    ------
+    TypeError
+        ``x`` is not a floating-point array.
+    ValueError
+        ``x`` is not an array of matrices.
+
+    Notes
+    -----
+    A constant: it has no derivative, and lets none through.
     """
     _check.matrix("matrix_rank", "x", x)
     rank = namespace(raw(x)).linalg.matrix_rank(raw(x), rtol=rtol)

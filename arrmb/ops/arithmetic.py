@@ -9,6 +9,8 @@
 
 Each adjoint multiplies by the conjugate of the same factor. The engine sums a cotangent over broadcast axes.
 
+Source: Griewank and Walther, "Evaluating Derivatives" (2nd ed., 2008), 3.1 and 3.2; derivatives of
+the elementary functions: NIST Handbook of Mathematical Functions (2010), 4.7.
 Domain: smooth, any order, save for power at base 0 with an exponent below the order, and maximum, minimum and where,
 which are piecewise linear: at a tie, maximum and minimum give half of the derivative to each side.
 """

@@ -5,6 +5,8 @@
 The table below gives f'(x), from x and y = f(x). Where f is not holomorphic (abs, real, imag, conj), the rules are the
 real-linear maps written out.
 
+Source: NIST Handbook of Mathematical Functions (2010), 4.7, 4.20, 4.24, 4.34, 4.38; the complex inner product:
+Kreutz-Delgado, "The Complex Gradient Operator and the CR-Calculus", arXiv:0906.4835 (2009).
 Domain: where f is differentiable. At the kink of abs the derivative is taken as 0. Any order, any shape, real and,
 where the namespace has it, complex.
 """

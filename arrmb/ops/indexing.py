@@ -5,6 +5,7 @@
     take       Y = X[indices] along the first axis, entries may repeat
     scatter    the transpose of take: rows that share an index are added up
 
+Source: the transposes of linear maps; Griewank and Walther, "Evaluating Derivatives" (2nd ed., 2008), 3.1 and 3.2.
 Domain: everywhere, any order. Keys and indices are constants.
 """
 

@@ -2,6 +2,7 @@
 
     dY = f(dX)                       <Ybar, f(dX)> = <f^T(Ybar), dX>
 
+Source: the transposes of linear maps; Griewank and Walther, "Evaluating Derivatives" (2nd ed., 2008), 3.1 and 3.2.
 Domain: everywhere, any order, any dtype.
 """
 

@@ -7,6 +7,7 @@
 mean, var, std, prod and cumulative_prod are written with these and with products (`arrmb.tape.functions`): exact to any
 order, at zeros of a product as well.
 
+Source: the transposes of linear maps; Griewank and Walther, "Evaluating Derivatives" (2nd ed., 2008), 3.1 and 3.2.
 Domain: sum and cumsum everywhere; max and min away from ties, at a tie the tied entries share the derivative.
 """
 
