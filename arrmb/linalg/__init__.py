@@ -5,6 +5,7 @@ ends in "h" takes a Hermitian matrix, as in ``eigh``: its Hermitian part ``(X + 
 Hermitian.
 """
 
+from . import activations as _activations
 from . import compositions as _compositions
 from . import eigen as _eigen
 from . import factorizations as _factorizations
@@ -18,6 +19,7 @@ from . import singular as _singular
 from . import subspaces as _subspaces
 from . import sylvester as _sylvester
 from . import systems as _systems
+from .activations import *  # noqa: F403
 from .compositions import *  # noqa: F403
 from .eigen import *  # noqa: F403
 from .factorizations import *  # noqa: F403
@@ -33,6 +35,7 @@ from .sylvester import *  # noqa: F403
 from .systems import *  # noqa: F403
 
 _MODULES = (
+    _activations,
     _compositions,
     _eigen,
     _factorizations,

@@ -7,7 +7,7 @@ from ..ops import scalar
 from ..ops.spectral import spectral as _spectral
 from . import _check, roots
 
-__all__ = ["clampmh", "expmh", "invsqrtmh", "logmh", "powmh", "spectral", "sqrtmh"]
+__all__ = ["clampmh", "expmh", "invh", "invsqrtmh", "logmh", "powmh", "spectral", "sqrtmh"]
 
 _NOTES = """
 
@@ -15,12 +15,14 @@ _NOTES = """
     -----
     The Hermitian part (X + X^H)/2 is used, and gradients are Hermitian. First and second derivatives are exact whatever
     the multiplicities: they are written with divided differences (Daleckii and Krein; Higham, "Functions of Matrices",
-    2008, 3.2), never with differences of eigenvalues in a denominator. Where values can be looked at without making a
-    GPU wait, a matrix outside the domain raises; on a GPU the result is NaN, which `arrmb.debug` traces to its op.
+    2008, 3.2), in closed forms that lose no digits at ties and near ties. A third derivative raises
+    NotImplementedError. Where values can be looked at without making a GPU wait, a matrix outside the domain, and a
+    derivative that is infinite, raise ValueError; on a GPU the result is NaN or inf, which `arrmb.debug` traces to its
+    op. Source: `arrmb.ops.spectral`, `arrmb.ops.scalar`.
 """
 
 
-def _documented(function):
+def documented(function):
     function.__doc__ += _NOTES
     return function
 
@@ -31,7 +33,27 @@ def apply_kernel(op, x, kernel):
         return _spectral(x, kernel=kernel)
 
 
-@_documented
+@documented
+def invh(x, /):
+    """Inverse of Hermitian matrices. `inv` costs less, and is exact at any order of derivative.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+        Of full rank; it need not be definite.
+
+    Returns
+    -------
+    array (..., n, n), Hermitian, of the dtype and device of ``x``
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``x`` is not an array of floating-point square matrices, or (on a CPU) has an eigenvalue 0."""
+    return apply_kernel("invh", x, scalar.inverse)
+
+
+@documented
 def logmh(x, /):
     """Logarithm of Hermitian positive definite matrices.
 
@@ -51,7 +73,7 @@ def logmh(x, /):
     return apply_kernel("logmh", x, scalar.log)
 
 
-@_documented
+@documented
 def expmh(x, /):
     """Exponential of Hermitian matrices.
 
@@ -70,12 +92,11 @@ def expmh(x, /):
     return apply_kernel("expmh", x, scalar.exp)
 
 
-@_documented
+@documented
 def sqrtmh(x, /, *, method="eigh", iterations=None):
     """Square root of Hermitian positive semidefinite matrices.
 
-    Differentiable where ``x`` has at most a simple zero eigenvalue in no tied pair: 1/(√a + √b) is infinite where both
-    are 0.
+    Differentiable where ``x`` is positive definite; at a zero eigenvalue the derivative is infinite, and raises.
 
     Parameters
     ----------
@@ -97,7 +118,7 @@ def sqrtmh(x, /, *, method="eigh", iterations=None):
     return _root("sqrtmh", x, scalar.sqrt, method, iterations)
 
 
-@_documented
+@documented
 def invsqrtmh(x, /, *, method="eigh", iterations=None):
     """Inverse square root of Hermitian positive definite matrices, as in ZCA whitening.
 
@@ -129,15 +150,15 @@ def _root(name, x, kernel, method, iterations):
     return apply_kernel(name, x, kernel)
 
 
-@_documented
+@documented
 def powmh(x, /, p):
     """Real power of Hermitian matrices.
 
     Parameters
     ----------
     x : array (..., n, n), real or complex floating-point
-        Positive definite; positive semidefinite is enough for ``p`` >= 0 (for 0 < ``p`` < 1 the derivative is infinite
-        where two eigenvalues are 0).
+        Positive definite; positive semidefinite is enough for ``p`` >= 0 (at a zero eigenvalue the first derivative is
+        infinite for 0 < ``p`` < 1, the second for ``p`` < 2 other than 0 and 1).
     p : float
         The exponent, a Python number.
 
@@ -154,11 +175,11 @@ def powmh(x, /, p):
     return apply_kernel("powmh", x, scalar.power(float(p)))
 
 
-@_documented
+@documented
 def clampmh(x, /, low):
     """Hermitian matrices with eigenvalues below ``low`` raised to it (rectification, ReEig).
 
-    At an eigenvalue equal to ``low`` the derivative of max(·, low) is taken as 1.
+    At an eigenvalue equal to ``low``, to n eps of the largest, the derivative of max(·, low) is taken as 1.
 
     Parameters
     ----------
@@ -179,7 +200,7 @@ def clampmh(x, /, low):
     return apply_kernel("clampmh", x, scalar.clamp(float(low)))
 
 
-@_documented
+@documented
 def spectral(x, f, /, df=None, ddf=None):
     """A function of Hermitian matrices, V f(w) V^H for X = V w V^H.
 
@@ -189,7 +210,8 @@ def spectral(x, f, /, df=None, ddf=None):
     f : callable
         Real function of a real variable, elementwise on arrays of any Array API namespace: ``xp = arrmb.namespace(x)``.
     df, ddf : callables, optional
-        Its first and second derivative. Default: found by the tape.
+        Its first and second derivative. Default: found by the tape, ``ddf`` from ``df`` if that is given. At a kink of
+        f, they decide which side counts.
 
     Returns
     -------
@@ -198,10 +220,11 @@ def spectral(x, f, /, df=None, ddf=None):
     Raises
     ------
     TypeError
-        ``f`` is not callable, not real, or depends on another traced array; or ``x`` is not an array of floating-point
-        matrices.
+        ``f`` is not callable, not real, changes the dtype, or depends on another traced array; or ``x`` is not an array
+        of floating-point matrices.
     ValueError
-        ``x`` is not square; or (on a CPU) ``f`` does not act on each eigenvalue alone.
+        ``x`` is not square; or (on a CPU) ``f``, or a derivative where one is taken, is not finite at an eigenvalue, or
+        ``f`` does not act on each eigenvalue alone.
 
     Examples
     --------

@@ -1,13 +1,16 @@
 """Subspaces: orthogonal projectors on column spaces and eigenspaces, and products with them."""
 
+import math
+import numbers
+
 from .._xp import namespace
 from ..ops import projector as _ops
 from ..ops import subspaces as _subspaces
-from ..ops.spectral import TopGroup
+from ..ops.groups import TopGroup, Window
 from . import _check
 from .hermitian import apply_kernel
 
-__all__ = ["project", "projector", "subspace_angles", "subspace_distance", "top_projector"]
+__all__ = ["project", "projector", "subspace_angles", "subspace_distance", "top_projector", "window_projector"]
 
 _NOT_FINITE = "holds NaN or infinity"
 
@@ -191,7 +194,7 @@ def top_projector(x, /, k):
     ------
     TypeError, ValueError
         ``x`` is not an array of floating-point square matrices, ``k`` is out of range, or (on a CPU) the eigenvalues
-        number k and k + 1 are equal to rounding: the projector is not defined there.
+        number k and k + 1 are equal to rounding: the projector is not defined there. On a GPU the result is NaN then.
 
     Notes
     -----
@@ -200,6 +203,42 @@ def top_projector(x, /, k):
     _check.matrix("top_projector", "x", x, square=True)
     k = _check.count("top_projector", k, 0, x.shape[-1])
     return apply_kernel("top_projector", x, TopGroup(k))
+
+
+def window_projector(x, /, low, high):
+    """Orthogonal projector on the eigenvectors whose eigenvalues lie between ``low`` and ``high``.
+
+    Parameters
+    ----------
+    x : array (..., n, n), real or complex floating-point
+        The Hermitian part is used.
+    low, high : float
+        Bounds of the open interval, Python numbers, ``low < high``; -inf and inf leave a side open.
+
+    Returns
+    -------
+    array (..., n, n), Hermitian, of rank the number of eigenvalues inside
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``x`` is not an array of floating-point square matrices, ``low < high`` does not hold, or (on a CPU) an
+        eigenvalue is equal to a bound to rounding, n eps of the largest: whether it is inside is not defined. On a GPU
+        the result is NaN then.
+
+    Notes
+    -----
+    Only the gaps between eigenvalues inside and outside enter the derivatives: exact to second order with any ties on
+    either side. The bounds are constants: between two eigenvalues the projector does not depend on them. Source:
+    `arrmb.ops.groups`.
+    """
+    _check.matrix("window_projector", "x", x, square=True)
+    for name, bound in (("low", low), ("high", high)):
+        if not isinstance(bound, numbers.Real) or math.isnan(bound):
+            raise TypeError(f"window_projector: {name} must be a Python number, got {bound!r}")
+    if not low < high:
+        raise ValueError(f"window_projector: low must be below high, got {low!r} and {high!r}")
+    return apply_kernel("window_projector", x, Window(float(low), float(high)))
 
 
 def _check_matrix(op, name, x):

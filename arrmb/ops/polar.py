@@ -27,16 +27,19 @@ third derivative raises.
 from .._xp import H, namespace, sym
 from ..tape.core import Op
 from .dilation import odd_function
-from .spectral import TopGroup
+from .groups import Groups
 from .svd import _inverses
 
 
-class Signs(TopGroup):
+class Signs(Groups):
     """Kernel of the sign of the dilation: -1 on the k lowest eigenvalues, 1 on the k highest, 0 between them."""
 
     name = "polar"
 
-    def _top(self, w):
+    def __init__(self, k):
+        self.k = k
+
+    def values(self, w):
         xp = namespace(w)
         ones = xp.ones_like(w[..., : self.k])
         return xp.concat([-ones, xp.zeros_like(w[..., 2 * self.k :]), ones], axis=-1)

@@ -50,24 +50,12 @@ gram = Op("gram", _gram_forward, _gram_variation, _gram_adjoint)
 class Shifted:
     """Kernel of f(· + ε) at a Gram matrix: eigenvalues of it that come out negative are rounding errors of 0."""
 
-    domain = "real"
-
     def __init__(self, kernel, epsilon):
-        self.name = kernel.name
-        self._kernel = kernel
+        self.name, self.values, self.first, self.second = kernel.name, kernel.values, kernel.first, kernel.second
         self._epsilon = epsilon
 
-    def _shifted(self, w):
+    def eigenvalues(self, w):
         return namespace(w).where(w < 0.0, 0.0, w) + self._epsilon
-
-    def values(self, w):
-        return self._kernel.values(self._shifted(w))
-
-    def first(self, w):
-        return self._kernel.first(self._shifted(w))
-
-    def second(self, w, k):
-        return self._kernel.second(self._shifted(w), k)
 
 
 # small_side

@@ -1,158 +1,116 @@
 """The scalar functions whose matrix functions are differentiated, with their divided differences in closed form.
 
-With r = √a, s = √b, t = √c, and hi, lo for the larger and the smaller of a and b:
+With r = √a, s = √b, t = √c; hi, lo for the larger and the smaller of a and b, g = hi - lo:
 
-    f            f[a,b]                                      f[a,b,c]
-    log          log1p((hi-lo)/lo)/(hi-lo), near             by `divided.second`
-    exp          e^hi · (-expm1(lo-hi))/(hi-lo)              by `divided.second`
-    x^p          lo^p expm1(p log1p((hi-lo)/lo))/(hi-lo),    by `divided.second`
-                 where |p log(hi/lo)| <= 1
-    √x           1/(r+s)                                     -1/((r+s)(s+t)(r+t))
-    1/√x         -1/(rs(r+s))                                (r+s+t)/(rst(r+s)(s+t)(r+t))
-    max(x, low)  1, 0, or (hi-low)/(hi-lo) across low        by definition: the widest gap is across low
-    any other    by `divided.first` from f'                  by `divided.second` from f''
+    f             f[a,b]                                            f[a,b,c]
+    1/x           -1/(ab)                                           1/(abc)
+    √x            1/(r+s)                                           -1/((r+s)(s+t)(r+t))
+    1/√x          -1/(rs(r+s))                                      (r+s+t)/(rst(r+s)(s+t)(r+t))
+    log           log1p(g/lo)/g                                     recursion; series
+    exp           e^hi (-expm1(-g)/g)                               recursion; series
+    x^p           lo^p expm1(p log(hi/lo))/g, where |p log| <= 1    recursion; series
+    max(x, low)   1, 0, or (hi-low)/(hi-lo) across low              (low-c)/((a-c)(b-c)) or (a-low)/((a-b)(a-c))
+    |x|           that of max(x, 0) + max(-x, 0)                    likewise
+    tanh, softplus                                                  in `sigmoids.py`
+    any other     by quadrature of f', `kernel.UserFunction`        by quadrature of f''
 
-"Near" is hi <= 2 lo; beyond, the quotient itself has no cancellation. Evaluated like this, no digit is lost at near
-ties.
+Of max(x, low), c is the least of the points and a the largest, on two sides of low.
+
+Where a range is given, the quotient itself has no cancellation beyond it. First differences so evaluated are right to 3
+units in the last place, near ties and at ties, second ones to 100: recursion and series, of `divided.py`, lose a digit
+or so where they meet. These are errors of each entry; there are larger ones only where the exact value passes through
+0, as that of x^p does with p near 1 (relative to f'/x it is right).
+
+Kinks: an eigenvalue equal to ``low`` of max(x, low), to rounding, has the derivative 1 of the right side; one equal to
+0 of |x| has 0, the mean of the two sides.
+
+sign, a step, is among the groups of eigenvalues in `groups.py`.
+
+Source: Higham, "Functions of Matrices" (2008), 3.2 and B.16; the closed forms of roots follow from
+r² - s² = (r-s)(r+s).
 """
 
 from __future__ import annotations
 
 import math
 
-from .._xp import eps, is_complex, is_traced, namespace, on_host
-from ..tape.core import Forward, Traced
-from . import divided
+from .._xp import namespace
+from .divided import TERMS, descending, nonzero, ordered, polynomial
+from .kernel import ScalarFunction, UserFunction
+from .sigmoids import softplus, tanh
+
+__all__ = ["ScalarFunction", "UserFunction", "absolute", "clamp", "exp", "inverse", "invsqrt", "log", "power"]
+__all__ += ["softplus", "sqrt", "tanh"]
 
 
-class ScalarFunction:
-    """A real function of a real variable, applied to eigenvalues, and what its derivatives as a matrix function need.
+# inverse
 
-    Parameters
-    ----------
-    name : str
-    f, df, d2f : callables
-        The function and its derivatives, elementwise on arrays of any namespace. Default of ``df`` and ``d2f``: by the
-        forward mode of the tape.
-    first, second : callables, optional
-        Divided differences ``first(a, b)``, ``second(a, b, c)`` of broadcast arrays in closed form.
-    domain : {"real", "positive", "nonnegative"}
-        For which eigenvalues f is defined.
-    """
-
-    def __init__(self, name, f, df=None, d2f=None, *, first=None, second=None, domain="real"):
-        self.name = name
-        self.f = f
-        self.df = df or _derivative(f)
-        self.d2f = d2f or _derivative(self.df)
-        self.domain = domain
-        self._first = first
-        self._second = second
-
-    def values(self, w):
-        """f(w) of eigenvalues (..., n)."""
-        y = self.f(w)
-        if is_traced(y):
-            raise TypeError(
-                f"{self.name}: the function of the eigenvalues depends on a traced array other than the matrix; "
-                "derivatives with respect to its parameters are not defined here: use eigh, V f(w) V^H"
-            )
-        return y
-
-    def divided(self, a, b):
-        """f[a,b]."""
-        return self._first(a, b) if self._first else divided.first(self.f, self.df, a, b)
-
-    def divided2(self, a, b, c):
-        """f[a,b,c]."""
-        if self._second:
-            return self._second(a, b, c)
-        return divided.second(self.divided, self.d2f, a, b, c, accurate=self._first is not None)
-
-    def first(self, w):
-        """K_ij = f[w_i, w_j], (..., n, n)."""
-        return self.divided(w[..., :, None], w[..., None, :])
-
-    def second(self, w, k):
-        """The slice f[w_i, w_k, w_j], (..., n, n) over i and j."""
-        return self.divided2(w[..., :, None], w[..., k, None, None], w[..., None, :])
+inverse = ScalarFunction(
+    "invh",
+    lambda x: 1.0 / x,
+    first=lambda a, b: -1.0 / a / b,
+    second=lambda a, b, c: 1.0 / a / b / c,
+    domain="nonzero",
+)
 
 
-class UserFunction(ScalarFunction):
-    """A function that a user gives: what can be known of it is checked where values can be looked at.
-
-    It must be elementwise, real, and, with ``odd``, odd.
-    """
-
-    def __init__(self, name, f, df=None, d2f=None, *, odd=False):
-        super().__init__(name, lambda x: f(x) + 0.0 * x, df, d2f)  # an array, if f is constant, too
-        self._odd = odd
-
-    def values(self, w):
-        y = super().values(w)
-        xp = namespace(w)
-        if is_complex(y) or y.shape != w.shape:
-            raise TypeError(
-                f"{self.name}: f must map a real array to a real array of its shape, it made dtype {y.dtype} and shape "
-                f"{tuple(y.shape)} of {tuple(w.shape)}"
-            )
-        if not on_host(w) or 0 in w.shape:
-            return y
-        tolerance = 1e3 * eps(w) * xp.max(xp.abs(y))
-        if bool(xp.any(xp.abs(self.f(w[..., :1]) - y[..., :1]) > tolerance)):
-            raise ValueError(
-                f"{self.name}: f must act on each eigenvalue alone, but its value for one depends on others"
-            )
-        if self._odd and bool(xp.any(xp.abs(self.f(-w) + y) > tolerance)):
-            raise ValueError(
-                f"{self.name}: f must be odd, f(-s) = -f(s), and is not; write it with the sign, for instance "
-                "xp.sign(s) * xp.maximum(xp.abs(s) - t, 0.0), not xp.maximum(s - t, 0.0)"
-            )
-        return y
+# square root and inverse square root
 
 
-def _derivative(f):
-    def df(x):
-        xp = namespace(x)
-        trace = Forward()
-        y = f(Traced(x, trace, xp.ones_like(x)))
-        if not is_traced(y) or y.trace is not trace:
-            return xp.zeros_like(x)  # f is constant
-        return y.link
-
-    return df
+def _sqrt(x):
+    return namespace(x).sqrt(x)
 
 
-def _hi_lo(a, b):
-    xp = namespace(a)
-    a, b = xp.broadcast_arrays(a, b)
-    return xp.maximum(a, b), xp.minimum(a, b)
+def _sqrt_first(a, b):
+    total = _sqrt(a) + _sqrt(b)
+    return namespace(a).where(total == 0.0, math.inf, 1.0 / nonzero(total))
 
 
-def _nonzero(x):
-    """``x`` with its zeros replaced by one: a denominator for entries that another formula serves."""
-    return namespace(x).where(x == 0.0, 1.0, x)
+def _sqrt_second(a, b, c):
+    r, s, t = _sqrt(a), _sqrt(b), _sqrt(c)
+    product = (r + s) * (s + t) * (r + t)
+    return namespace(a).where(product == 0.0, -math.inf, -1.0 / nonzero(product))
+
+
+sqrt = ScalarFunction("sqrtmh", _sqrt, first=_sqrt_first, second=_sqrt_second, domain="nonnegative")
+
+
+def _invsqrt_first(a, b):
+    r, s = _sqrt(a), _sqrt(b)
+    return -1.0 / (r * s * (r + s))
+
+
+def _invsqrt_second(a, b, c):
+    r, s, t = _sqrt(a), _sqrt(b), _sqrt(c)
+    return (r + s + t) / (r + s) / (s + t) / (r + t) / (r * s * t)
+
+
+invsqrt = ScalarFunction(
+    "invsqrtmh", lambda x: 1.0 / _sqrt(x), first=_invsqrt_first, second=_invsqrt_second, domain="positive"
+)
 
 
 # log
 
 
+def _log_ratio(hi, lo):
+    """log(hi/lo)"""
+    xp = namespace(hi)
+    near = hi <= 1e9 * lo  # beyond, the ratio could overflow, and the logarithms are far apart
+    return xp.where(near, xp.log1p(xp.where(near, hi - lo, 0.0) / lo), xp.log(hi) - xp.log(lo))
+
+
 def _log_first(a, b):
     xp = namespace(a)
-    hi, lo = _hi_lo(a, b)
-    gap = hi - lo
-    near = xp.where(gap == 0.0, 1.0 / lo, xp.log1p(gap / lo) / _nonzero(gap))
-    return xp.where(hi <= 2.0 * lo, near, (xp.log(hi) - xp.log(lo)) / _nonzero(gap))
+    hi, lo = descending(a, b)
+    return xp.where(hi == lo, 1.0 / lo, _log_ratio(hi, lo) / nonzero(hi - lo))
 
 
-log = ScalarFunction(
-    "logmh",
-    lambda x: namespace(x).log(x),
-    lambda x: 1.0 / x,
-    lambda x: -1.0 / (x * x),
-    first=_log_first,
-    domain="positive",
-)
+def _log_taylor(w):
+    return w, polynomial([(-1.0) ** (p + 1) / (p + 2) for p in range(TERMS)], 1.0 / (w * w))
+
+
+log = ScalarFunction("logmh", lambda x: namespace(x).log(x), first=_log_first, taylor=_log_taylor, domain="positive")
 
 
 # exp
@@ -164,94 +122,99 @@ def _exp(x):
 
 def _exp_first(a, b):
     xp = namespace(a)
-    hi, lo = _hi_lo(a, b)
+    hi, lo = descending(a, b)
     gap = hi - lo
-    return xp.exp(hi) * xp.where(gap == 0.0, 1.0, -xp.expm1(-gap) / _nonzero(gap))
+    return xp.exp(hi) * xp.where(gap == 0.0, 1.0, -xp.expm1(-gap) / nonzero(gap))
 
 
-exp = ScalarFunction("expmh", _exp, _exp, _exp, first=_exp_first)
+def _exp_taylor(w):
+    scale = 4.0  # the terms fall off as 1/p!, so that the series serves 4/8
+    terms = polynomial([scale**p / math.factorial(p + 2) for p in range(TERMS)], _exp(w))
+    return namespace(w).full_like(w, scale), terms
 
 
-# square root and inverse square root
+exp = ScalarFunction("expmh", _exp, first=_exp_first, taylor=_exp_taylor)
 
 
-def _sqrt(x):
-    return namespace(x).sqrt(x)
-
-
-def _sqrt_second(a, b, c):
-    r, s, t = _sqrt(a), _sqrt(b), _sqrt(c)
-    return -1.0 / ((r + s) * (s + t) * (r + t))
-
-
-sqrt = ScalarFunction(
-    "sqrtmh", _sqrt, first=lambda a, b: 1.0 / (_sqrt(a) + _sqrt(b)), second=_sqrt_second, domain="nonnegative"
-)
-
-
-def _invsqrt_first(a, b):
-    r, s = _sqrt(a), _sqrt(b)
-    return -1.0 / (r * s * (r + s))
-
-
-def _invsqrt_second(a, b, c):
-    r, s, t = _sqrt(a), _sqrt(b), _sqrt(c)
-    return (r + s + t) / (r * s * t * (r + s) * (s + t) * (r + t))
-
-
-invsqrt = ScalarFunction(
-    "invsqrtmh", lambda x: 1.0 / _sqrt(x), first=_invsqrt_first, second=_invsqrt_second, domain="positive"
-)
-
-
-# power, rectification
+# power
 
 
 def power(p):
     """x^p for a real exponent p."""
-    slope_at_0 = math.inf if 0 < p < 1 else float(p == 1)
     value_at_0 = 1.0 if p == 0 else 0.0
-
-    def f(x):
-        return x**p
-
-    def df(x):
-        return p * x ** (p - 1.0) if p != 0 else 0.0 * x
-
-    def d2f(x):
-        return p * (p - 1.0) * x ** (p - 2.0) if p not in (0, 1) else 0.0 * x
+    slope_at_0 = math.inf if 0 < p < 1 else float(p == 1)
+    second_at_0 = math.inf if p < 2 else float(p == 2)
+    scale = max(1.0, abs(p))
+    binomials = [p * (p - 1.0) / 2.0]
+    for q in range(2, TERMS + 1):
+        binomials.append(binomials[-1] * (p - q) / ((q + 1) * scale))
 
     def first(a, b):
         xp = namespace(a)
-        hi, lo = _hi_lo(a, b)
+        hi, lo = descending(a, b)
         gap = hi - lo
         base = xp.where(lo > 0.0, lo, 1.0)
-        exponent = p * xp.log1p(xp.where(lo > 0.0, gap, 0.0) / base)  # p log(hi/lo)
+        exponent = p * _log_ratio(xp.where(lo > 0.0, hi, 1.0), base)
         near = (lo > 0.0) & (xp.abs(exponent) <= 1.0)
-        close = base**p * xp.where(gap == 0.0, p / base, xp.expm1(xp.where(near, exponent, 0.0)) / _nonzero(gap))
+        by_ratio = xp.where(gap == 0.0, p / base, xp.expm1(xp.where(near, exponent, 0.0)) / nonzero(gap)) * base**p
         far = xp.where(hi > 0.0, hi, 1.0) ** p - xp.where(lo > 0.0, base**p, value_at_0)
-        return xp.where(near, close, xp.where(hi > 0.0, far / _nonzero(gap), slope_at_0))
+        return xp.where(near, by_ratio, xp.where(hi > 0.0, far / nonzero(gap), slope_at_0))
 
-    return ScalarFunction("powmh", f, df, d2f, first=first, domain="positive" if p < 0 else "nonnegative")
+    def taylor(w):
+        xp = namespace(w)
+        positive = w > 0.0
+        at_0 = polynomial([second_at_0] + [0.0] * (TERMS - 1), xp.ones_like(w))
+        terms = polynomial(binomials, xp.where(positive, w, 1.0) ** (p - 2.0))
+        return w / scale, xp.where(positive[..., None], terms, at_0)
+
+    return ScalarFunction(
+        "powmh",
+        lambda x: x**p,
+        first=first,
+        second=(lambda a, b, c: 0.0 * (a + b + c)) if p in (0, 1) else None,
+        taylor=taylor,
+        domain="positive" if p < 0 else "nonnegative",
+    )
+
+
+# rectification and absolute value
+
+
+def _rectify_first(a, b, low=0.0):
+    xp = namespace(a)
+    hi, lo = descending(a, b)
+    return xp.where(lo >= low, 1.0, xp.where(hi < low, 0.0, (hi - low) / nonzero(hi - lo)))
+
+
+def _rectify_second(a, b, c, low=0.0):
+    xp = namespace(a)
+    a, b, c = ordered(a, b, c)
+    two_above = (low - c) / nonzero(a - c) / nonzero(b - c)
+    one_above = (a - low) / nonzero(a - b) / nonzero(a - c)
+    return xp.where((a < low) | (c >= low), 0.0, xp.where(b >= low, two_above, one_above))
 
 
 def clamp(low):
     """max(x, low), with the derivative 1 at low."""
+    return ScalarFunction(
+        "clampmh",
+        lambda x: namespace(x).where(x < low, low, x),
+        first=lambda a, b: _rectify_first(a, b, low),
+        second=lambda a, b, c: _rectify_second(a, b, c, low),
+        kink=low,
+    )
 
-    def f(x):
-        return namespace(x).where(x < low, low, x)
 
-    def first(a, b):
-        xp = namespace(a)
-        hi, lo = _hi_lo(a, b)
-        across = (hi - low) / xp.where(hi > lo, hi - lo, 1.0)
-        return xp.where(lo >= low, 1.0, xp.where(hi < low, 0.0, across))
+def _absolute_first(a, b):
+    xp = namespace(a)
+    hi, lo = descending(a, b)
+    return xp.where(hi == lo, xp.sign(hi), (xp.abs(hi) - xp.abs(lo)) / nonzero(hi - lo))
 
-    def second(a, b, c):
-        xp = namespace(a)
-        a, b, c = divided.ordered(a, b, c)
-        across = (a >= low) & (c < low)
-        gap = xp.where(across, a - c, 1.0)
-        return xp.where(across, (first(a, b) - first(b, c)) / gap, 0.0)
 
-    return ScalarFunction("clampmh", f, first=first, second=second)
+absolute = ScalarFunction(
+    "absmh",
+    lambda x: namespace(x).abs(x),
+    first=_absolute_first,
+    second=lambda a, b, c: _rectify_second(a, b, c) + _rectify_second(-a, -b, -c),
+    kink=0.0,
+)

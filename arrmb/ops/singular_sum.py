@@ -25,15 +25,13 @@ p >= 2 or the rank is full. Elsewhere the second order is that within the pieces
 
 from .._xp import conj, eps, is_traced, namespace, real
 from ..tape.core import Op, lift
-from . import scalar
+from . import divided, scalar
 from .dilation import odd_function
-from .spectral import TopGroup
+from .groups import Groups
 
 
-class Between(TopGroup):
+class Between(Groups):
     """Kernel of the sum of the singular values number ``lo`` + 1 to ``hi`` of an m × n matrix."""
-
-    domain = "real"
 
     def __init__(self, name, shape, lo, hi):
         self.name = name
@@ -50,8 +48,6 @@ class Between(TopGroup):
     def values(self, w):
         xp = namespace(w)
         return xp.sign(w) * self._weights(xp.flip(w, axis=-1)[..., : self.count], xp.abs(w))
-
-    _top = values  # what `TopGroup` takes divided differences of
 
     def _weights(self, s, at):
         """f' at the sizes ``at``, for the descending singular values ``s``."""
@@ -74,15 +70,15 @@ class Between(TopGroup):
         return xp.where(at > cut + rounding, 1.0, xp.where(at >= cut - rounding, (k - above) / tied, 0.0))
 
 
-class OddPower(scalar.ScalarFunction):
+class OddPower:
     """Kernel of the sum of s^p: its derivative p |x|^(p-1), made odd."""
 
     def __init__(self, name, shape, p):
+        self.name = name
         self.p = p
         self._slope = 2.0 if p == 2.0 else 0.0  # of f' at 0; for p < 2 it has none
         self.size = sum(shape)
         self._power = scalar.power(p - 1.0)
-        super().__init__(name, self._f, self._df, self._d2f, first=self._divided)
 
     def total(self, s):
         return namespace(s).sum(s**self.p, axis=-1)
@@ -90,14 +86,17 @@ class OddPower(scalar.ScalarFunction):
     def derivative(self, s):
         return self._f(self._rounded(s))
 
+    def eigenvalues(self, w):
+        return self._rounded(w)
+
     def values(self, w):
-        return self._f(self._rounded(w))
+        return self._f(w)
 
     def first(self, w):
-        return super().first(self._rounded(w))
+        return self._divided(w[..., :, None], w[..., None, :])
 
-    def second(self, w, k):
-        return super().second(self._rounded(w), k)
+    def second(self, w):
+        return divided.second_by_quadrature(w, self.first(w), self._d2f)
 
     def _rounded(self, w):
         """Values that are zero to rounding, where |x|^q may be steep, are zero."""
@@ -114,10 +113,6 @@ class OddPower(scalar.ScalarFunction):
 
     def _f(self, x):
         return namespace(x).sign(x) * self._scaled(x, self.p, self.p - 1.0)
-
-    def _df(self, x):
-        y = self._scaled(x, self.p * (self.p - 1.0), self.p - 2.0)
-        return namespace(x).where(x == 0.0, self._slope, y)
 
     def _d2f(self, x):
         return namespace(x).sign(x) * self._scaled(x, self.p * (self.p - 1.0) * (self.p - 2.0), self.p - 3.0)

@@ -10,6 +10,7 @@ from arrmb.testing import Draw, check_grads
 
 X = Draw(0).hermitian((0.5, 0.5, 1.5, 3.0))
 FUNCTIONS = {
+    "invh": (linalg.invh, np.linalg.inv),
     "logmh": (linalg.logmh, scipy.linalg.logm),
     "expmh": (linalg.expmh, scipy.linalg.expm),
     "sqrtmh": (linalg.sqrtmh, scipy.linalg.sqrtm),
@@ -78,7 +79,7 @@ def test_user_function_with_kinks_and_given_derivatives():
     check_grads(lambda x: linalg.svd_function(x, soft, df=step, ddf=lambda s: 0.0 * s), (x,))
 
 
-@pytest.mark.parametrize("name", ["logmh", "expmh", "sqrtmh", "invsqrtmh"])
+@pytest.mark.parametrize("name", ["logmh", "expmh", "sqrtmh", "invsqrtmh", "invh"])
 @pytest.mark.parametrize(
     "x, error, message",
     [
@@ -102,6 +103,84 @@ def test_indefinite(backend, name):
         return
     with pytest.raises(ValueError, match=f"^{name}: argument x must be positive .*smallest eigenvalue is -2; add"):
         getattr(linalg, name)(x)
+
+
+def test_singular_inverse():
+    with pytest.raises(ValueError, match=r"^invh: argument x is singular, it has an eigenvalue 0"):
+        linalg.invh(np.diag([1.0, 0.0, -1.0]))
+    x = Draw(8).hermitian((-1.0, 0.5, 0.5))  # indefinite
+    check_grads(linalg.invh, (x,))
+
+
+# spectral, with a harsh eye: functions with kinks, poles, constants, given derivatives, single precision
+
+
+def xlogx(w):
+    xp = arrmb.namespace(w)
+    positive = w > 0.0
+    return xp.where(positive, w * xp.log(xp.where(positive, w, 1.0)), 0.0)
+
+
+USER = {
+    "constant": (lambda w: 2.0, None, None),
+    "identity": (lambda w: w, None, None),
+    "where": (xlogx, None, None),
+    "df": (lambda w: w**3, lambda w: 3.0 * w * w, None),
+    "ddf": (lambda w: w**3, None, lambda w: 6.0 * w),
+    "df and ddf": (lambda w: w**3, lambda w: 3.0 * w * w, lambda w: 6.0 * w),
+    "constant df": (lambda w: 2.0 * w + 1.0, lambda w: 2.0, None),
+    "constant ddf": (lambda w: w * w, lambda w: 2.0 * w, lambda w: 2.0),
+    "kink": (lambda w: arrmb.namespace(w).maximum(w, 0.7), None, None),
+    "pole": (lambda w: 1.0 / (w - 1.25), None, None),
+}
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("name", USER)
+def test_functions_of_users(backend, name, is_complex):
+    x = backend.put(Draw(9, is_complex).hermitian((0.5, 0.5, 1.5, 2.0, 2.0)), "complex128" if is_complex else "float64")
+    check_grads(lambda x: linalg.spectral(x, *USER[name]), (x,))
+
+
+@pytest.mark.parametrize("name", USER)
+def test_functions_of_users_in_single_precision(backend, name):
+    for dtype in ("float32", "complex64"):
+        x = Draw(9, dtype == "complex64").hermitian((0.5, 0.5, 1.5, 2.0, 2.0))
+        g, e = Draw(10).normal(5, 5), Draw(11).normal(5, 5)
+        results = []
+        for precision in (dtype, "complex128" if dtype == "complex64" else "float64"):
+            weights, at = backend.put(g, precision), backend.put(x, precision)
+
+            def loss(x, weights=weights):
+                xp = arrmb.namespace(x)
+                return xp.sum(xp.real(linalg.spectral(x, *USER[name])) * weights)
+
+            y = linalg.spectral(at, *USER[name])
+            gradient = arrmb.grad(loss)(at)
+            change = arrmb.hvp(loss, (at,), (at * backend.put(e, precision),))[0]
+            results.append([backend.get(v) for v in (y, gradient, change)])
+        for single, double in zip(*results):
+            assert single.dtype == dtype
+            assert np.linalg.norm(single - double) <= 2e-5 * np.linalg.norm(double) + 1e-6
+
+
+def test_function_of_a_user_that_is_not_defined():
+    x = np.diag([-1.0, 2.0])
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(ValueError, match="spectral: f is not finite at an eigenvalue of x"),
+    ):
+        linalg.spectral(x, np.log)
+
+    def root(w):
+        return arrmb.namespace(w).sqrt(w)
+
+    x = np.diag([0.0, 2.0])
+    linalg.spectral(x, root)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="spectral: the derivative is not finite"):
+        arrmb.grad(lambda x: linalg.trace(linalg.spectral(x, root)))(x)
+    with pytest.raises(TypeError, match="of its shape and dtype, it made dtype float64"):
+        linalg.spectral(x.astype(np.float32), lambda w: w.astype(np.float64))
 
 
 def test_wrong_parameters():

@@ -1,0 +1,159 @@
+"""Kernels: what the function of a Hermitian matrix in `spectral.py` has to know of its scalar function f.
+
+A kernel has a ``name`` for messages, and four methods of eigenvalues w (..., n):
+
+    eigenvalues(w)   w in the domain of f: what is a zero, or on a kink, to rounding, is put there; or an error
+    values(w)        f(w)
+    first(w)         K_ij = f[w_i, w_j], (..., n, n)
+    second(w)        yields the slices f[w_i, w_k, w_j] over i and j, (..., n, n), for k = 0, 1, ...
+"""
+
+from __future__ import annotations
+
+from .._xp import eps, is_complex, is_traced, namespace, on_host
+from ..tape.core import Forward, Traced
+from . import divided
+
+
+def rounding(w):
+    """What the largest eigenvalue of each matrix leaves uncertain in all of them, (..., 1)."""
+    xp = namespace(w)
+    return w.shape[-1] * eps(w) * xp.max(xp.abs(w), axis=-1, keepdims=True)
+
+
+class ScalarFunction:
+    """A real function of a real variable, applied to eigenvalues, with its divided differences in closed form.
+
+    Parameters
+    ----------
+    name : str
+    f : callable
+        The function, elementwise on arrays of any namespace.
+    first : callable
+        ``first(a, b)`` = f[a,b] of broadcast arrays.
+    second : callable, optional
+        ``second(a, b, c)`` = f[a,b,c] of broadcast arrays.
+    taylor : callable, optional
+        In place of ``second``: ``taylor(w) -> scale, terms`` for `divided.series`.
+    domain : {"real", "nonzero", "positive", "nonnegative"}
+        For which eigenvalues f is defined.
+    kink : float, optional
+        Where f has a kink: eigenvalues equal to it, to rounding, are on it.
+    """
+
+    def __init__(self, name, f, *, first, second=None, taylor=None, domain="real", kink=None):
+        self.name = name
+        self.f = f
+        self.divided = first
+        self._second = second
+        self._taylor = taylor
+        self.domain = domain
+        self._kink = kink
+
+    def eigenvalues(self, w):
+        """Eigenvalues in the domain of f."""
+        if w.shape[-1] == 0:
+            return w
+        xp = namespace(w)
+        if self._kink is not None:
+            w = xp.where(xp.abs(w - self._kink) <= rounding(w), self._kink, w)
+        if self.domain == "nonnegative":  # a zero eigenvalue comes out as a rounding error of either sign
+            w = xp.where((w < 0.0) & (w >= -rounding(w)), 0.0, w)
+        if self.domain != "real" and on_host(w):
+            self._raise_outside(w)
+        return w
+
+    def _raise_outside(self, w):
+        xp = namespace(w)
+        if self.domain == "nonzero":
+            if bool(xp.any(w == 0.0)):
+                raise ValueError(f"{self.name}: argument x is singular, it has an eigenvalue 0")
+        elif bool(xp.any(w < 0.0 if self.domain == "nonnegative" else w <= 0.0)):
+            raise ValueError(
+                f"{self.name}: argument x must be positive "
+                f"{'semi' if self.domain == 'nonnegative' else ''}definite, its smallest eigenvalue is "
+                f"{float(xp.min(w)):.6g}; add a multiple of the identity, or rectify it with clampmh"
+            )
+
+    def values(self, w):
+        return self.f(w)
+
+    def first(self, w):
+        return self.divided(w[..., :, None], w[..., None, :])
+
+    def second(self, w):
+        if self._second:
+            return divided.closed(w, self._second)
+        return divided.series(w, self.first(w), *self._taylor(w))
+
+
+class UserFunction:
+    """A function that a user gives: what can be known of it is checked where values can be looked at.
+
+    It must be elementwise, real, and, with ``odd``, odd. Derivatives that are not given are found by the tape.
+    """
+
+    def __init__(self, name, f, df=None, ddf=None, *, odd=False):
+        self.name = name
+        self._f = _as_array(f)
+        self._df = _as_array(df) if df else _derivative(self._f)
+        self._ddf = _as_array(ddf) if ddf else _derivative(self._df)
+        self._odd = odd
+
+    def eigenvalues(self, w):
+        return w
+
+    def values(self, w):
+        xp = namespace(w)
+        y = self._f(w)
+        if is_traced(y):
+            raise TypeError(
+                f"{self.name}: the function of the eigenvalues depends on a traced array other than the matrix; "
+                "derivatives with respect to its parameters are not defined here: use eigh, V f(w) V^H"
+            )
+        if is_complex(y) or y.shape != w.shape or y.dtype != w.dtype:
+            raise TypeError(
+                f"{self.name}: f must map a real array to a real array of its shape and dtype, it made dtype {y.dtype} "
+                f"and shape {tuple(y.shape)} of {w.dtype} and {tuple(w.shape)}"
+            )
+        if not on_host(w) or 0 in w.shape:
+            return y
+        undefined = xp.isfinite(w) & ~xp.isfinite(y)
+        if bool(xp.any(undefined)):
+            raise ValueError(
+                f"{self.name}: f is not finite at an eigenvalue of x (among {float(xp.min(w)):.6g} to "
+                f"{float(xp.max(w)):.6g}); f must be defined on the whole spectrum"
+            )
+        tolerance = 1e3 * eps(w) * xp.max(xp.abs(y))
+        if bool(xp.any(xp.abs(self._f(w[..., :1]) - y[..., :1]) > tolerance)):
+            raise ValueError(
+                f"{self.name}: f must act on each eigenvalue alone, but its value for one depends on others"
+            )
+        if self._odd and bool(xp.any(xp.abs(self._f(-w) + y) > tolerance)):
+            raise ValueError(
+                f"{self.name}: f must be odd, f(-s) = -f(s), and is not; write it with the sign, for instance "
+                "xp.sign(s) * xp.maximum(xp.abs(s) - t, 0.0), not xp.maximum(s - t, 0.0)"
+            )
+        return y
+
+    def first(self, w):
+        return divided.first_by_quadrature(w, self._f, self._df)
+
+    def second(self, w):
+        return divided.second_by_quadrature(w, self.first(w), self._ddf)
+
+
+def _as_array(f):
+    return lambda x: f(x) + 0.0 * x  # an array, if f is constant, too
+
+
+def _derivative(f):
+    def df(x):
+        xp = namespace(x)
+        trace = Forward()
+        y = f(Traced(x, trace, xp.ones_like(x)))
+        if not is_traced(y) or y.trace is not trace:
+            return xp.zeros_like(x)  # f is constant
+        return y.link
+
+    return df
