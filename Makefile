@@ -13,7 +13,7 @@ help:
 	@echo "make test    run all tests (under 10 minutes)"
 	@echo "make lint    check the style"
 	@echo "make bench   time the engine against its peers"
-	@echo "make exactness  measure gradients against the peers' and 50 digits; writes docs/exactness.md"
+	@echo "make exactness  measure gradients against the peers' and 90 digits; writes docs/exactness.md"
 	@echo "make clean   remove .venv, out and caches"
 
 .venv/created:
