@@ -270,11 +270,11 @@ def test_directions_that_split_a_group_are_named(backend):
     tied, deficient = d.with_singular_values(5, 3, [3.0, 2.0, 2.0]), d.with_singular_values(5, 3, [3.0, 2.0, 0.0])
     dx = d.normal(5, 3)
     with pytest.raises(
-        ValueError, match=r"^svd: singular values [12] and [12] \(2 and 2.*the direction turns one into"
+        ValueError, match=r"^svd: singular values [12] and [12] \(2 and 2.*the direction splits the pair"
     ):
         push(tied, dx)
     for full in (False, True):
-        with pytest.raises(ValueError, match=r"^svd: singular values [23] and [23] \(.*the direction turns one into"):
+        with pytest.raises(ValueError, match=r"^svd: singular values [23] and [23] \(.*the direction splits the pair"):
             push(deficient, dx, full)
     push(tied, tied)
     push(deficient, deficient, True)
