@@ -70,6 +70,8 @@ def test_no_function_of_a_peer_is_missing(library, package, module, prefix):
     if module in ("jax.scipy.linalg", "jax.lax.linalg"):  # equal names are the same functions
         names -= listed
     missing = sorted(n for n in names if prefix + n not in listed and n not in OTHERS)
+    if package == "autograd" and np.lib.NumpyVersion(np.__version__) < "2.0.0":
+        pytest.skip("autograd wraps what NumPy has; the table is of NumPy 2")
     if not_newer(package) and (prefix != "scipy." or package != "autograd" or not_newer("scipy")):
         assert not missing, f"{module}: {missing}"
     claimed = {n.removeprefix(prefix) for n in listed if n.startswith(prefix) and "." not in n.removeprefix(prefix)}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import arrmb
 from arrmb import sparse
+from arrmb._xp import H
 from arrmb.ops import krylov
 from arrmb.ops.eigsh import Entries, eigsh
 
@@ -68,7 +69,7 @@ def loss_of(weights, f):
     def loss(data):
         w, v = f(data)
         xp = arrmb.namespace(w)
-        projector = v @ xp.conj(v).mT
+        projector = v @ H(v)
         return xp.sum(w * w * w) + xp.sum(xp.real(projector * xp.conj(weights)))
 
     return loss
@@ -349,7 +350,7 @@ def test_near_ties_in_the_rest(gap, scale, k, seed):
 
 def loss_projector(data, pattern, k, g):
     _, v = sparse.eigsh(data, pattern, k)
-    return arrmb.namespace(v).sum((v @ v.mT) * g)
+    return arrmb.namespace(v).sum((v @ H(v)) * g)
 
 
 def test_gauge_raise():
@@ -373,8 +374,7 @@ def test_gauge_raise():
 def low_rank(parameters, x):
     """diag(d) + F F^H, 30 × 30"""
     f = parameters["f"]
-    xp = arrmb.namespace(f, x)
-    return parameters["d"][:, None] * x + f @ (xp.conj(f).mT @ x)
+    return parameters["d"][:, None] * x + f @ (H(f) @ x)
 
 
 @pytest.mark.parametrize("complex", [False, True])
@@ -391,14 +391,13 @@ def test_operator(backend, complex):
 
     def of(w, v):
         xp = arrmb.namespace(w)
-        projector = (v * xp.exp(-w)[None, :]) @ xp.conj(v).mT
+        projector = (v * xp.exp(-w)[None, :]) @ H(v)
         return xp.sum(w * w) + xp.sum(xp.real(projector * xp.conj(g)))
 
     def full(parameters):
         f = parameters["f"]
-        xp = arrmb.namespace(f)
         eye = backend.put(np.eye(30), dtype)
-        w, v = arrmb.linalg.eigh(parameters["d"][:, None] * eye + f @ xp.conj(f).mT)
+        w, v = arrmb.linalg.eigh(parameters["d"][:, None] * eye + f @ H(f))
         return of(w[27:], v[:, 27:])
 
     for order, tolerance in ((1, 1e-12), (2, 1e-11)):
@@ -424,7 +423,7 @@ def test_operator_complex_with_real_parameters():
     def loss(phases):
         w, v = sparse.eigsh_operator(product, phases, n, 2, dtype=np.complex128)
         xp = arrmb.namespace(w)
-        return xp.sum(xp.real((v * w[None, :]) @ xp.conj(v).mT * hermitian(n, 1, True)))
+        return xp.sum(xp.real((v * w[None, :]) @ H(v) * hermitian(n, 1, True)))
 
     assert arrmb.grad(loss)(phases).dtype == np.float64
     arrmb.testing.check_grads(loss, (phases,))
@@ -486,7 +485,7 @@ def test_a_large_grid():
 
     def loss(data):
         w, v = sparse.eigsh(data, p, 6)
-        return arrmb.namespace(w).sum((v.mT @ target) ** 2) + arrmb.namespace(w).sum(w)
+        return arrmb.namespace(w).sum((H(v) @ target) ** 2) + arrmb.namespace(w).sum(w)
 
     tracemalloc.start()
     gradient = arrmb.grad(loss)(weights)

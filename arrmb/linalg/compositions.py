@@ -65,7 +65,8 @@ def cond(x, /, p=None):
         zero = raw(s)[..., -1] == 0.0
         if bool(namespace(zero).any(zero)):
             raise ValueError("cond: x is singular: its condition number is infinite, and has no derivative")
-    return xp.where(smallest == 0.0, math.inf, largest / xp.where(smallest == 0.0, 1.0, smallest))
+    infinite = xp.full_like(smallest, math.inf)  # arrays, not numbers: NumPy 1 widens scalars
+    return xp.where(smallest == 0.0, infinite, largest / xp.where(smallest == 0.0, xp.ones_like(smallest), smallest))
 
 
 def multi_dot(arrays, /):

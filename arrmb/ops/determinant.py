@@ -168,7 +168,7 @@ slogdet = Op("slogdet", _slogdet_forward, _slogdet_variation, _slogdet_adjoint)
 
 def _logdeth_forward(x):
     xp = namespace(x)
-    return 2.0 * xp.sum(xp.log(real(diag_part(cholesky(x)))), axis=-1), (sym(x),)
+    return xp.sum(2.0 * xp.log(real(diag_part(cholesky(x)))), axis=-1), (sym(x),)
 
 
 def _logdeth_variation(saved, dx):

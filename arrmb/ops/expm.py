@@ -28,7 +28,7 @@ to 2e5, and NaN beyond.
 
 import math
 
-from .._xp import H, eps, eye_like, namespace, on_host, raw
+from .._xp import H, eps, eye_like, namespace, on_host, raw, real
 from ..tape.core import Op
 
 _THETA = 4.25
@@ -54,8 +54,10 @@ def _log2(x):
     return xp.where(x > 0.0, xp.log2(xp.where(x > 0.0, x, 1.0)), -4096.0)
 
 
-def _power_of_2(exponent):
-    return (2.0**exponent)[..., None, None]
+def _power_of_2(exponent, x):
+    """As (..., 1, 1), in the precision of ``x``: NumPy 1 has widened scalars on the way."""
+    dtype = real(raw(x)).dtype
+    return namespace(exponent).astype(2.0 ** exponent[..., None, None], dtype)
 
 
 def _unit(x):
@@ -63,7 +65,7 @@ def _unit(x):
     norm = norm1(raw(x))
     xp = namespace(norm)
     e = xp.where((norm > 0.0) & xp.isfinite(norm), xp.maximum(xp.ceil(_log2(norm)), -100.0), 0.0)
-    return x * _power_of_2(-e), e
+    return x * _power_of_2(-e, x), e
 
 
 def _squarings(a, a4, a6, e, e4, e6):
@@ -103,14 +105,14 @@ def _forward(x):
     a6, e6 = _unit(a4 @ a2)
     e6 = e6 + e4 + e2
     s = _squarings(raw(a), raw(a4), raw(a6), e, e4, e6)
-    a, a2 = a * _power_of_2(e - s), a2 * _power_of_2(e2 - 2.0 * s)
-    a4, a6 = a4 * _power_of_2(e4 - 4.0 * s), a6 * _power_of_2(e6 - 6.0 * s)
+    a, a2 = a * _power_of_2(e - s, x), a2 * _power_of_2(e2 - 2.0 * s, x)
+    a4, a6 = a4 * _power_of_2(e4 - 4.0 * s, x), a6 * _power_of_2(e6 - 6.0 * s, x)
     w1, w2, z1, z2 = _polynomials(a2, a4, a6)
     w = a6 @ w1 + w2 + _B[1] * one
     u, v = a @ w, a6 @ z1 + z2 + one
     inverse = xp.linalg.inv(v - u)
     y = inverse @ (v + u)
-    saved, powers = (_power_of_2(-s), a, a2, a4, a6, w1, w, z1, inverse, y), []
+    saved, powers = (_power_of_2(-s, x), a, a2, a4, a6, w1, w, z1, inverse, y), []
     count = _FIXED
     if on_host(x):
         count = int(namespace(s).max(s)) if 0 not in s.shape else 0

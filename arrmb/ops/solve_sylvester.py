@@ -74,7 +74,7 @@ def sign_iteration(a, b):
     xp = namespace(a)
     same = b is a
     m, n = a.shape[-1], b.shape[-1]
-    trace = real(xp.linalg.trace(a) / m + xp.linalg.trace(b) / n)[..., None, None]
+    trace = real(xp.linalg.trace(a)[..., None, None] / m + xp.linalg.trace(b)[..., None, None] / n)
     s = xp.where(trace < 0.0, -1.0, xp.ones_like(trace))
     one_a, one_b = s * eye_like(a), s * eye_like(b)
     running = xp.ones_like(s) > 0.0

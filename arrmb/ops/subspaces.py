@@ -167,12 +167,12 @@ def _distance_forward(a, b):
     e, f = qb - qa @ m, qa - qb @ H(m)
     p, q = a.shape[-1], b.shape[-1]
     outside = e if p >= q else f
-    j = xp.sum(real(conj(outside) * outside), axis=(-2, -1)) + 0.5 * abs(p - q)
-    return j, (e, _solve(ra, m), f, _solve(rb, H(m)))
+    j = xp.sum(real(conj(outside) * outside), axis=(-2, -1), keepdims=True) + 0.5 * abs(p - q)
+    return j[..., 0, 0], (e, _solve(ra, m), f, _solve(rb, H(m)))
 
 
 def _distance_change(e, g, dx):
-    return -2.0 * namespace(dx).sum(real(conj(e) * (dx @ g)), axis=(-2, -1))
+    return namespace(dx).sum(real(conj(-2.0 * e) * (dx @ g)), axis=(-2, -1))
 
 
 def _distance_gradient(e, g, bar):

@@ -8,6 +8,7 @@ from arrmb._xp import H
 from arrmb.ops.eigsh import Entries, bordered, eigsh
 from arrmb.ops.pattern import Pattern
 
+scipy = pytest.importorskip("scipy")
 sp = pytest.importorskip("scipy.sparse")
 pytest.importorskip("scipy.sparse.linalg")
 
@@ -120,6 +121,10 @@ def test_ties_in_the_rest_of_a_complete_graph(check):
     )
 
 
+@pytest.mark.skipif(
+    tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 17),
+    reason="ARPACK's restarts are not seeded: the basis of a tied group differs from call to call",
+)
 def test_ties_in_the_group(check):
     """First order of a function of the whole tied group."""
     two = sp.block_diag([line(4)] * 2 + [0.1 * line(4)]).tocsr()  # its largest eigenvalue twice
