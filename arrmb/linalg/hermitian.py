@@ -1,5 +1,6 @@
 """Functions of Hermitian matrices, exact at ties."""
 
+import inspect
 import math
 import numbers
 
@@ -11,19 +12,19 @@ __all__ = ["clampmh", "expmh", "invh", "invsqrtmh", "logmh", "powmh", "spectral"
 
 _NOTES = """
 
-    Notes
-    -----
-    The Hermitian part (X + X^H)/2 is used, and gradients are Hermitian. First and second derivatives are exact whatever
-    the multiplicities: they are written with divided differences (Daleckii and Krein; Higham, "Functions of Matrices",
-    2008, 3.2), in closed forms that lose no digits at ties and near ties. A third derivative raises
-    NotImplementedError. Where values can be looked at without making a GPU wait, a matrix outside the domain, and a
-    derivative that is infinite, raise ValueError; on a GPU the result is NaN or inf, which `arrmb.debug` traces to its
-    op. Source: `arrmb.ops.spectral`, `arrmb.ops.scalar`.
+Notes
+-----
+The Hermitian part (X + X^H)/2 is used, and gradients are Hermitian. First and second derivatives are exact whatever
+the multiplicities: they are written with divided differences (Daleckii and Krein; Higham, "Functions of Matrices",
+2008, 3.2), in closed forms that lose no digits at ties and near ties. A third derivative raises
+NotImplementedError. Where values can be looked at without making a GPU wait, a matrix outside the domain, and a
+derivative that is infinite, raise ValueError; on a GPU the result is NaN or inf, which `arrmb.debug` traces to its
+op. Source: `arrmb.ops.spectral`, `arrmb.ops.scalar`.
 """
 
 
 def documented(function):
-    function.__doc__ += _NOTES
+    function.__doc__ = inspect.cleandoc(function.__doc__) + _NOTES
     return function
 
 

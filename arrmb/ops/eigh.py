@@ -78,9 +78,9 @@ def _adjoint(saved, wbar, vbar):
     return sym(v @ core @ H(v))
 
 
-def check_adjoint(op, w, core, vbar, wbar):
+def check_adjoint(op, w, core, vbar, wbar, pairs=None):
     """Raise if a loss depends on what is free, and if a higher order is wanted at a tie."""
-    pairs = _gauge.tied(w)
+    pairs = _gauge.tied(w) if pairs is None else pairs
     _gauge.check_order(op, w, pairs)
     _gauge.check(op, w, pairs, core, vbar, wbar)
 

@@ -35,9 +35,10 @@ def _forward(x, *, k, gauge="drop"):
     w, v = xp.linalg.eigh(sym(x))
     rest = w.shape[-1] - k
     _check_split(w, k, gauge)
+    pairs = _gauge.tied(w)[..., rest:, rest:]  # to the rounding of the whole matrix
     if gauge == "raise":
-        v = xp.concat([v[..., :rest], _gauge.generic(w[..., rest:], v[..., rest:])], axis=-1)
-    return (w[..., rest:], v[..., rest:]), (w, v, k, gauge)
+        v = xp.concat([v[..., :rest], _gauge.generic(w[..., rest:], v[..., rest:], pairs)], axis=-1)
+    return (w[..., rest:], v[..., rest:]), (w, v, pairs, k, gauge)
 
 
 def _check_split(w, k, gauge):
@@ -61,33 +62,33 @@ def _split(w, v, k):
 
 
 def _variation(saved, dx):
-    w, v, k, gauge = saved
+    w, v, pairs, k, gauge = saved
     w, v, r, across = _split(w, v, k)
     ev = sym(dx) @ v
-    return _tangents(w, v, ev, r @ (across * (H(r) @ ev)), gauge)
+    return _tangents(w, v, pairs, ev, r @ (across * (H(r) @ ev)), gauge)
 
 
 def _adjoint(saved, wbar, vbar):
-    w, v, k, gauge = saved
+    w, v, pairs, k, gauge = saved
     w, v, r, across = _split(w, v, k)
-    return _cotangent(w, v, wbar, vbar, None if vbar is None else r @ (across * (H(r) @ vbar)), gauge)
+    return _cotangent(w, v, pairs, wbar, vbar, None if vbar is None else r @ (across * (H(r) @ vbar)), gauge)
 
 
-def _tangents(w, v, ev, outside, gauge):
+def _tangents(w, v, pairs, ev, outside, gauge):
     p = H(v) @ ev
     dw = real(namespace(p).linalg.diagonal(p))
     if gauge == "raise":
-        check_variation("eigh_top", w, p, ev, dw)
-    return dw, v @ (exact(w) * p) + outside
+        check_variation("eigh_top", w, p, ev, dw, pairs)
+    return dw, v @ (exact(w, pairs) * p) + outside
 
 
-def _cotangent(w, v, wbar, vbar, outside, gauge):
+def _cotangent(w, v, pairs, wbar, vbar, outside, gauge):
     m = None if vbar is None else H(v) @ vbar
     if gauge == "raise":
-        check_adjoint("eigh_top", w, m, vbar, wbar)
+        check_adjoint("eigh_top", w, m, vbar, wbar, pairs)
     if m is None:
         return sym((v * wbar[..., None, :]) @ H(v))
-    core = exact(w) * m
+    core = exact(w, pairs) * m
     if wbar is not None:
         core = core + embed_diag(wbar)
     return sym((v @ core + outside) @ H(v))
@@ -98,7 +99,10 @@ def _cotangent(w, v, wbar, vbar, outside, gauge):
 
 def _pairs_forward(x, *, k, gauge):
     w, v = eigh_top(x, k=k, gauge=gauge)
-    return (w, v), (sym(x), w, v, gauge)
+    below = sym(raw(x))
+    rest = below.shape[-1] - k
+    pairs = _gauge.tied(namespace(below).linalg.eigvalsh(below))[..., rest:, rest:]
+    return (w, v), (sym(x), w, v, pairs, gauge)
 
 
 def _outside(x, w, v, b):
@@ -113,14 +117,14 @@ def _outside(x, w, v, b):
 
 
 def _pairs_variation(saved, dx):
-    x, w, v, gauge = saved
+    x, w, v, pairs, gauge = saved
     ev = sym(dx) @ v
-    return _tangents(w, v, ev, _outside(x, w, v, ev), gauge)
+    return _tangents(w, v, raw(pairs), ev, _outside(x, w, v, ev), gauge)
 
 
 def _pairs_adjoint(saved, wbar, vbar):
-    x, w, v, gauge = saved
-    return _cotangent(w, v, wbar, vbar, None if vbar is None else _outside(x, w, v, vbar), gauge)
+    x, w, v, pairs, gauge = saved
+    return _cotangent(w, v, raw(pairs), wbar, vbar, None if vbar is None else _outside(x, w, v, vbar), gauge)
 
 
 _pairs = Op("eigh_top", _pairs_forward, _pairs_variation, _pairs_adjoint)

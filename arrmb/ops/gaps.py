@@ -36,9 +36,9 @@ def inverse_gaps(w, kind="exact"):
     return KINDS[name](w, *parameter)
 
 
-def exact(w):
-    """1/(w_j - w_i), 0 at ties and on the diagonal."""
-    return reciprocal(w[..., None, :] - w[..., :, None], tied(w))
+def exact(w, pairs=None):
+    """1/(w_j - w_i), 0 at ties (``pairs``, if given) and on the diagonal."""
+    return reciprocal(w[..., None, :] - w[..., :, None], tied(w) if pairs is None else pairs)
 
 
 def reciprocal(gap, dropped):

@@ -47,11 +47,11 @@ def off_diagonal(pairs):
     return pairs & (places[:, None] != places[None, :])
 
 
-def generic(values, vectors):
+def generic(values, vectors, pairs=None):
     """The vectors, each tied group turned by a fixed generic rotation, (I + S)^-1 (I - S) with S skew. Raw arrays."""
     xp = namespace(values)
     n = values.shape[-1]
-    pairs = off_diagonal(tied(values))
+    pairs = off_diagonal(tied(values) if pairs is None else pairs)
     if 0 in values.shape or not bool(xp.any(pairs)):
         return vectors
     k = xp.astype(xp.arange(n * n, device=device(values)), vectors.dtype)
