@@ -134,3 +134,86 @@ def test_against_sixty_digits(spectrum):
     g, e = (d.hermitian(np.linspace(-1.0, 2.0, n)) for _ in range(2))
     first, second = truth(x, g, e, k)
     assert relative(arrmb.grad(loss_of(g, k))(x), first) <= 1e-13
+    assert relative(arrmb.hvp(loss_of(g, k), (x,), (e,))[0], second) <= 1e-12
+
+
+def relative(found, expected):
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(2, 6), st.data())
+def test_spectra_of_any_kind(n, data):
+    """Scales from 1e-12 to 1e12, ties and near ties in the rest, rank deficiency: against `top_projector`."""
+    k = data.draw(st.integers(1, n - 1))
+    scale = 10.0 ** data.draw(st.integers(-12, 12))
+    near = data.draw(st.sampled_from([0.0, 1e-16, 1e-12, 1e-6, 1e-3]))
+    rest = [data.draw(st.sampled_from([0.0, 1.0, 1.0 + near])) for _ in range(n - k)]
+    top = [2.0 + j for j in range(k)]
+    x = scale * Draw(data.draw(st.integers(0, 99))).hermitian(rest + top)
+    g = Draw(1).hermitian(np.linspace(-1.0, 2.0, n))
+    e = scale * Draw(2).hermitian(np.linspace(-1.0, 1.0, n))
+
+    def by_pairs(x):
+        v = eigh_top(x, k=k)[1]
+        return arrmb.namespace(x).sum(g * (v @ H(v)))
+
+    def by_projector(x):
+        return arrmb.namespace(x).sum(g * arrmb.linalg.top_projector(x, k))
+
+    assert norm_of_difference(arrmb.grad(by_pairs)(x), arrmb.grad(by_projector)(x)) * scale <= 1e-12
+    found, expected = (arrmb.hvp(f, (x,), (e,))[0] for f in (by_pairs, by_projector))
+    assert norm_of_difference(found, expected) * scale <= 1e-11
+
+
+def norm_of_difference(a, b):
+    return np.linalg.norm(a - b)
+
+
+def test_a_split_tie_raises(backend):
+    x = backend.put(Draw(3).hermitian(TIED_REST), "float64")
+    if backend.name != "cupy":
+        with pytest.raises(ValueError, match=r"eigh_top: k=3 splits a group .*number 3 and 4.*choose k at a gap"):
+            eigh_top(x, k=3)
+    with pytest.raises(ValueError, match="splits a group"):
+        eigh_top(x, k=3, gauge="raise")
+    assert eigh_top(x, k=5)[0].shape == (5,)
+
+
+def test_ties_within_the_top():
+    """First order as eigh: exact for the projector; gauge="raise" tells the other losses, and the second order."""
+    x, g = Draw(3).hermitian([-1.0, -1.0, 0.5, 2.0, 2.0]), Draw(4).hermitian([1.0, 2.0, 3.0, 4.0, 5.0])
+
+    def projector(x):
+        v = eigh_top(x, k=2, gauge="raise")[1]
+        return arrmb.namespace(x).sum(g * (v @ H(v)))
+
+    def vector(x):
+        v = eigh_top(x, k=2, gauge="raise")[1][:, 1:]
+        return arrmb.namespace(x).sum(g * (v @ H(v)))
+
+    expected = arrmb.grad(lambda x: arrmb.namespace(x).sum(g * arrmb.linalg.top_projector(x, 2)))(x)
+    assert relative(arrmb.grad(projector)(x), expected) <= 1e-13
+    with pytest.raises(ValueError, match=r"eigh_top: eigenvalues 0 and 1 \(2 and 2, .*the loss depends on the choice"):
+        arrmb.grad(vector)(x)
+    with pytest.raises(ValueError, match=r"eigh_top: eigenvalues 0 and 1 .* second derivative at a tie"):
+        arrmb.hvp(projector, (x,), (x,))
+    with pytest.raises(ValueError, match=r"eigh_top: .*the direction splits the pair"):
+        arrmb.jvp(lambda x: eigh_top(x, k=2, gauge="raise"), (x,), (g,))
+
+
+def test_ties_are_judged_by_the_rounding_of_the_whole_matrix():
+    """The two largest are tied, and the largest in modulus, which rounds them apart, is at the other end."""
+    x = Draw(3).hermitian([-1e5, -2.0, 1.0, 1.0])
+    weights = np.diag([1.0, 2.0, 3.0, 4.0])
+
+    def loss(x):
+        v = eigh_top(x, k=2)[1]
+        return arrmb.namespace(x).sum((v @ H(v)) * weights)
+
+    w, u = np.linalg.eigh(x)
+    assert w[3] - w[2] > 10 * np.finfo(float).eps  # split by rounding
+    between = np.zeros((4, 4))
+    between[2:, :2] = 1.0 / (w[2:, None] - w[None, :2])
+    expected = u @ ((between + between.T) * (u.T @ weights @ u)) @ u.T
+    assert relative(arrmb.grad(loss)(x), expected) <= 1e-9  # eps ‖x‖ / gap is 1e-11
