@@ -1,6 +1,6 @@
 """Least squares and pseudo-inverses, of full or constant deficient rank."""
 
-from .._xp import is_traced, namespace
+from .._xp import H, namespace, raw
 from ..ops import lstsq as _lstsq
 from ..ops import pinv as _pinv
 from . import _check
@@ -26,16 +26,19 @@ def pinv(x, /, *, rtol=None):
     Raises
     ------
     TypeError
-        ``x`` is not a floating-point array, or ``rtol`` is traced.
+        ``x`` is not a floating-point array.
     ValueError
-        ``x`` is not an array of matrices, is empty, or has NaN or inf where the backend looks.
+        ``x`` is not an array of matrices, or has NaN or inf where the backend looks.
 
     Notes
     -----
     The pseudo-inverse jumps where the rank changes. Derivatives are those along which the rank, as counted, does not
     change; there they are exact at any order, whatever singular values coincide. Source: `arrmb.ops.pinv`.
     """
-    _check_arguments("pinv", "x", x, rtol)
+    _check.matrix("pinv", "x", x)
+    if 0 in x.shape[-2:]:
+        return H(x)
+    rtol = _constant(x, rtol)
     with _check.backend_errors("pinv", "x", _check.DIVERGED):
         return _pinv.pinv(x, rtol=rtol)
 
@@ -60,7 +63,7 @@ def lstsq(a, b, /, *, rtol=None):
     Raises
     ------
     TypeError
-        An argument is not a floating-point array, the arguments belong to different backends, or ``rtol`` is traced.
+        An argument is not a floating-point array, or the arguments belong to different backends.
     ValueError
         Shapes do not fit, ``a`` is empty, or has NaN or inf where the backend looks.
 
@@ -69,7 +72,10 @@ def lstsq(a, b, /, *, rtol=None):
     As for `pinv`: derivatives are those along which the rank does not change, exact at any order. Nothing m × m is
     formed. Source: `arrmb.ops.lstsq`.
     """
-    _check_arguments("lstsq", "a", a, rtol)
+    _check.matrix("lstsq", "a", a)
+    if 0 in a.shape[-2:]:
+        raise ValueError(f"lstsq: a must have at least one row and one column, got shape {tuple(a.shape)}")
+    rtol = _constant(a, rtol)
     a, b = _check.system("lstsq", a=a, b=b)
     vector = len(b.shape) == 1
     with _check.backend_errors("lstsq", "a", _check.DIVERGED):
@@ -77,11 +83,8 @@ def lstsq(a, b, /, *, rtol=None):
     return x[..., 0] if vector else x
 
 
-def _check_arguments(op, name, x, rtol):
-    _check.matrix(op, name, x)
-    if 0 in x.shape[-2:]:
-        raise ValueError(f"{op}: {name} must have at least one row and one column, got shape {tuple(x.shape)}")
-    if is_traced(rtol):
-        raise TypeError(f"{op}: rtol decides on the rank and has no derivative: pass a number or a raw array")
+def _constant(x, rtol):
+    """``rtol`` as a number or a raw array: what it decides on, a rank, is constant."""
     if hasattr(rtol, "shape"):
         namespace(x, rtol)
+    return raw(rtol)
