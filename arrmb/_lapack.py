@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from ._xp import device, diag_part, embed_diag, is_complex, namespace
+from ._xp import device, diag_part, embed_diag, is_complex, namespace, on_host
 
 
 def _backend(x):
@@ -48,6 +48,19 @@ def has_scipy() -> bool:
     except ImportError:
         return False
     return True
+
+
+# --------------------------------------------------------------------------------------------------------- svd
+
+
+def svd(x, full_matrices=False):
+    """The standard's svd. LAPACK's may not return from a matrix with an infinite entry: on the host, it raises."""
+    xp = namespace(x)
+    if on_host(x) and not bool(xp.all(xp.isfinite(x))):
+        import numpy as np
+
+        raise np.linalg.LinAlgError("SVD of a matrix with NaN or infinity")
+    return xp.linalg.svd(x, full_matrices=full_matrices)
 
 
 # ------------------------------------------------------------------------------ eigenvalues of nonsymmetric matrices

@@ -58,6 +58,11 @@ def _find_namespace(x):
         return x.__array_namespace__()
     import array_api_compat
 
+    if type(x).__module__.startswith("numpy.ma") or type(x).__name__ == "matrix":
+        raise TypeError(
+            f"expected a plain array, got {type(x).__module__}.{type(x).__name__}, whose operators mean other things; "
+            "use np.asarray(x), or fill the masked entries"
+        )
     try:
         xp = array_api_compat.array_namespace(x)
     except TypeError:

@@ -296,6 +296,10 @@ def _leaves(args, what):
                 f"{what}: derivatives need floating-point arrays (float32, float64, complex64, complex128), found "
                 f"dtype {x.dtype} with shape {tuple(x.shape)}; cast it with xp.astype; close over a constant"
             )
+        if getattr(x, "requires_grad", False):
+            raise TypeError(
+                f"{what}: a tensor that requires grad would be recorded by PyTorch as well; pass x.detach()"
+            )
     if leaves:
         namespace(*leaves)
     return leaves, structure

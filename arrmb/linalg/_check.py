@@ -24,7 +24,23 @@ def floating(op, name, x):
         raise TypeError(f"{op}: {name} must be a floating-point array, got {type(x).__name__}")
     namespace(x)
     if not is_inexact(x):
-        raise TypeError(f"{op}: {name} has dtype {x.dtype}, and needs a floating-point one: cast it with xp.astype")
+        raise TypeError(
+            f"{op}: {name} has dtype {x.dtype}, and must be float32, float64, complex64 or complex128: cast it, for "
+            "instance with xp.astype(x, xp.float64)"
+        )
+    if getattr(x, "requires_grad", False):
+        _not_on_a_graph(op, name, x)
+
+
+def _not_on_a_graph(op, name, x):
+    """PyTorch would differentiate what is inside by its own rules, with NaN at ties, and keep all of it."""
+    import torch
+
+    if torch.is_grad_enabled():
+        raise TypeError(
+            f"{op}: {name} is a tensor that requires grad, and PyTorch would differentiate by its own rules what is "
+            "inside; take gradients with arrmb.grad, of x.detach()"
+        )
 
 
 def same_backend(op, **arrays):

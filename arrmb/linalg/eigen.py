@@ -6,9 +6,9 @@ and what is exact where, are in the op files: `arrmb.ops.eigh`, `eigh_top`, `gen
 ``gauge`` says what happens where vectors are not unique: the phase of each, and any basis of a group of equal (tied)
 eigenvalues. With "drop", the default, the part of a derivative that belongs to the free choice is left out: right for a
 loss that does not depend on it, silent for any other. With "raise", a loss that depends on it, or is not symmetric in
-tied eigenvalues, raises a ValueError that names the eigenvalues, their gap and the size of the violation; so do a
-direction (of `jvp`) that splits a tie, and a second derivative at a tie. Looking at the values makes a GPU wait; at a
-tie, the vectors returned are a generic basis of the group.
+tied eigenvalues, raises a ValueError that names the eigenvalues, their gap and the size of the violation; so does a
+direction (of `jvp`) that splits a tie. Looking at the values makes a GPU wait; at a tie, the vectors returned are a
+generic basis of the group. A second derivative at a tie raises with either (with "drop" on a GPU, it is NaN).
 """
 
 from typing import Any, NamedTuple
@@ -71,9 +71,10 @@ def eigh(x, /, *, gauge="drop", gaps="exact"):
     Notes
     -----
     Where eigenvalues are equal, the gradient is finite, and exact only for losses that depend on the eigenvectors of a
-    tied group through the projector on its eigenspace and on its eigenvalues through symmetric functions; the second
-    order is not exact there. For a function of the matrix (``V diag(f(w)) V^H``) use the spectral functions, exact at
-    ties to second order. Source, and why: `arrmb.ops.eigh`; of the approximations: `arrmb.ops.gaps`.
+    tied group through the projector on its eigenspace and on its eigenvalues through symmetric functions; a second
+    derivative raises there (on a GPU, NaN). For a function of the matrix (``V diag(f(w)) V^H``) use the spectral
+    functions, exact at ties to second order. Source, and why: `arrmb.ops.eigh`; of the
+    approximations: `arrmb.ops.gaps`.
     """
     _check.matrix("eigh", "x", x, square=True)
     _check.gauge("eigh", gauge)
@@ -104,8 +105,8 @@ def eigvalsh(x, /, *, gauge="drop"):
 
     Notes
     -----
-    At ties the gradient is exact for losses symmetric in the tied eigenvalues, to first order. Exact to second order
-    there: the trace of a spectral function. Source: `arrmb.ops.eigh`.
+    At ties the gradient is exact for losses symmetric in the tied eigenvalues; a second derivative raises there (on a
+    GPU, NaN): write Σ f(w) as ``trace(spectral(x, f))``, which is exact to second order. Source: `arrmb.ops.eigh`.
     """
     _check.matrix("eigvalsh", "x", x, square=True)
     _check.gauge("eigvalsh", gauge)

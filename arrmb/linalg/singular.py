@@ -66,8 +66,8 @@ def svd(x, /, *, full_matrices=True, gauge="drop"):
     Vectors are free: those of equal singular values up to a rotation of the group, those of zero singular values and
     the last |m - n| ones of a square factor up to the choice of a basis, and complex pairs up to a phase. Gradients are
     exact for losses that do not see the choice (a loss of the extra columns U2 through U2 U2^H, say). At ties and zeros
-    the second order is not exact: see `svd_top`, `polar`, `svd_function`, `schatten_norm`. Source, and what is exact
-    where: `arrmb.ops.svd`.
+    a second derivative raises (on a GPU, NaN): see `svd_top`, `polar`, `svd_function`, `schatten_norm`. Source, and
+    what is exact where: `arrmb.ops.svd`.
     """
     _check.matrix("svd", "x", x)
     _check.gauge("svd", gauge)
@@ -172,8 +172,8 @@ def svdvals(x, /):
 
     Notes
     -----
-    At ties the gradient is exact for losses symmetric in the tied singular values, to first order; at zero a singular
-    value has a kink. Source: `arrmb.ops.svd`.
+    At ties the gradient is exact for losses symmetric in the tied singular values; at zero a singular value has a kink.
+    A second derivative raises at either (on a GPU, NaN): use `schatten_norm`, `svd_function`. Source: `arrmb.ops.svd`.
     """
     _check.matrix("svdvals", "x", x)
     with _check.backend_errors("svdvals", "x", _check.DIVERGED):

@@ -22,6 +22,7 @@ any rank included; third and higher orders need an invertible X. slogdet: invert
 logdeth: the Hermitian part of X is used; positive definite, smooth, exact at any order.
 """
 
+from .._lapack import svd as _backend_svd
 from .._xp import H, conj, device, diag_part, embed_diag, is_complex, is_traced, namespace, real, sym
 from ..tape.core import Op, unlift
 from .cholesky import cholesky
@@ -49,7 +50,7 @@ def _without_two(s):
 def _decompose(x):
     """conj(U), s, V^T and φ."""
     xp = namespace(x)
-    u, s, vh = xp.linalg.svd(x, full_matrices=False)
+    u, s, vh = _backend_svd(x)
     return conj(u), s, conj(vh), (xp.linalg.det(u) * xp.linalg.det(vh))[..., None, None]
 
 

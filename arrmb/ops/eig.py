@@ -22,7 +22,7 @@ Domain: real or complex, batched. Losses must not depend on the phases of the ei
   derivative.
 * Ties of a diagonalisable matrix, first order: exact for symmetric functions of the tied eigenvalues, and for losses
   with Y zero on the group's block. A tie is |w_i - w_j| <= n eps max|w| max(c_i, c_j), what rounding can split.
-* Ties, second order: not exact.
+* Ties, second order: raises (NaN where values cannot be looked at).
 
 A matrix of eigenvectors that is singular to rounding (n eps) raises where a derivative is taken and values are free to
 look at; with gauge="raise", already at 2 sqrt(n eps), which is where rounding hides a Jordan block of size two (at 0.7
@@ -34,7 +34,7 @@ from .._lapack import eig as _backend_eig
 from .._xp import H, conj, embed_diag, eps, is_traced, namespace, on_host, raw
 from ..tape.core import Op
 from . import gauge as _gauge
-from .eigh import check_variation
+from .eigh import check_variation, guarded
 from .gaps import reciprocal
 from .inverse import solve
 
@@ -65,8 +65,7 @@ def _tied(op, w, v, gauge):
         _check_defective(op, v, gauge)
     c = xp.linalg.vector_norm(xp.linalg.inv(v), axis=-1)
     spread = xp.maximum(c[..., None, :], c[..., :, None])
-    rounding = (w.shape[-1] * eps(w) * xp.max(xp.abs(w), axis=-1))[..., None, None]
-    return xp.abs(w[..., None, :] - w[..., :, None]) <= rounding * spread
+    return xp.abs(w[..., None, :] - w[..., :, None]) <= _gauge.rounding(w)[..., None] * spread
 
 
 def _check_defective(op, v, gauge):
@@ -98,14 +97,13 @@ def _variation(saved, dx):
     if gauge == "raise":
         check_variation("eig", w, p, p, dw, pairs)
     c = v @ (_inverse_gaps(w, pairs) * p)
-    return dw, c - v * _products(v, c)
+    return guarded("eig", w, gauge, dw, c - v * _products(v, c), pairs=pairs)
 
 
 def _adjoint(saved, wbar, vbar):
     w, v, gauge = saved
     pairs = _tied("eig", w, v, gauge)
     if gauge == "raise":
-        _gauge.check_order("eig", w, pairs)
         _gauge.check("eig", w, pairs, None, None, wbar)
     core = None if wbar is None else embed_diag(wbar)
     if vbar is not None:
@@ -116,7 +114,7 @@ def _adjoint(saved, wbar, vbar):
             _gauge.check_vectors("eig", w, pairs, abs(raw(y)) + embed_diag(abs(phase)), vbar)
         y = conj(_inverse_gaps(w, pairs)) * y
         core = y if core is None else core + y
-    return solve(H(v), core @ H(v))
+    return guarded("eig", w, gauge, solve(H(v), core @ H(v)), pairs=pairs)
 
 
 eig = Op("eig", _forward, _variation, _adjoint)
@@ -135,18 +133,16 @@ def _values_variation(saved, dx):
     pairs = _tied("eigvals", w, v, gauge)
     p, dw = _changes(v, dx)
     if gauge == "raise":
-        _gauge.check_order("eigvals", w, pairs)
         _gauge.check_direction("eigvals", w, pairs, p, p)
-    return dw
+    return guarded("eigvals", w, gauge, dw, pairs=pairs)
 
 
 def _values_adjoint(saved, wbar):
     w, v, gauge = saved
     pairs = _tied("eigvals", w, v, gauge)
     if gauge == "raise":
-        _gauge.check_order("eigvals", w, pairs)
         _gauge.check("eigvals", w, pairs, None, None, wbar)
-    return solve(H(v), (H(v) * wbar[..., :, None]))
+    return guarded("eigvals", w, gauge, solve(H(v), H(v) * wbar[..., :, None]), pairs=pairs)
 
 
 eigvals = Op("eigvals", _values_forward, _values_variation, _values_adjoint)

@@ -6,7 +6,7 @@ The function is one of the Hermitian part of X, E = (dX)_sym. With P = V^H E V a
     <wbar, dw> + <Vbar, dV> = <diag(wbar) + K ∘ (V^H Vbar), V^H E V>
     Xbar = (V (diag(wbar) + K ∘ (V^H Vbar)) V^H)_sym
 
-K_ij is 0 as well where |w_i - w_j| <= n eps max|w|, a tie (per matrix). ``gaps`` puts one of the published
+K_ij is 0 as well where |w_i - w_j| <= max(10, n) eps max|w|, a tie (per matrix). ``gaps`` puts one of the published
 approximations in the place of K (`gaps.py`); what follows is about the exact one.
 
 Source: Ionescu, Vantzos, Sminchisescu, "Training deep networks with structured layers by matrix backpropagation"
@@ -21,17 +21,17 @@ Domain: real or complex, batched; complex losses must not depend on the phases o
   rule of eigh can return them. Functions of the matrix belong to the spectral functions (`spectral`, `logmh`, `powmh`,
   ...), which are exact at ties to second order; subspaces to `top_projector`, leading eigenvectors to `eigh_top`.
 * Near ties, first order: as at ties, with a relative error of about eps max|w| / gap.
-* Ties, second order: not exact, for eigenvalues alone neither: for a symmetric loss f the entry of the Hessian within
-  a tied block is f_ii - f_ij, second derivatives of f that a rule of one op cannot see.
+* Ties, second order: raises, for eigenvalues alone too (NaN where values cannot be looked at): for a symmetric loss f
+  the entry of the Hessian within a tied block is f_ii - f_ij, second derivatives of f that a rule of one op cannot see.
 
 With gauge="raise" all that is not exact at ties raises (`gauge.py`): in the adjoint a loss that is not of the kind
 above or depends on a phase, in the variation a direction that splits a tie (V^H dX V is not a multiple of the identity
 on its block: the eigenvectors of X + t dX then jump, or turn by an amount that dX alone does not determine; for
-eigenvalues alone, it is not diagonal), in either a second derivative at a tie.
+eigenvalues alone, it is not diagonal).
 """
 
 from .._xp import H, conj, embed_diag, is_traced, namespace, raw, real, sym
-from ..tape.core import Op
+from ..tape.core import Op, has_derivative
 from . import gauge as _gauge
 from .gaps import inverse_gaps
 
@@ -53,13 +53,18 @@ def _variation(saved, dx):
     dw = real(namespace(p).linalg.diagonal(p))
     if gauge == "raise":
         check_variation("eigh", w, p, dx, dw)
-    return dw, v @ (inverse_gaps(w, gaps) * p)
+    return guarded("eigh", w, gauge, dw, v @ (inverse_gaps(w, gaps) * p))
+
+
+def guarded(op, w, gauge, *results, pairs=None):
+    """The results of a rule, unless it is itself differentiated at a tie."""
+    pairs = _gauge.off_diagonal(_gauge.tied(w) if pairs is None else pairs) if has_derivative(w) else None
+    return _gauge.guard(op, w, pairs, gauge, *results)
 
 
 def check_variation(op, w, p, scale, dw, pairs=None):
-    """Raise unless the blocks of ``p`` at ties are multiples of the identity, and no higher order is wanted there."""
+    """Raise unless the blocks of ``p`` at ties are multiples of the identity."""
     pairs = _gauge.tied(w) if pairs is None else pairs
-    _gauge.check_order(op, w, pairs)
     p, dw = raw(p), raw(dw)
     abs = namespace(p).abs
     _gauge.check_direction(op, w, pairs, abs(p) + abs(dw[..., None, :] - dw[..., :, None]), scale)
@@ -71,17 +76,16 @@ def _adjoint(saved, wbar, vbar):
     if gauge == "raise":
         check_adjoint("eigh", w, m, vbar, wbar)
     if m is None:
-        return sym((v * wbar[..., None, :]) @ H(v))
+        return guarded("eigh", w, gauge, sym((v * wbar[..., None, :]) @ H(v)))
     core = inverse_gaps(w, gaps) * m
     if wbar is not None:
         core = core + embed_diag(wbar)
-    return sym(v @ core @ H(v))
+    return guarded("eigh", w, gauge, sym(v @ core @ H(v)))
 
 
 def check_adjoint(op, w, core, vbar, wbar, pairs=None):
-    """Raise if a loss depends on what is free, and if a higher order is wanted at a tie."""
+    """Raise if a loss depends on what is free."""
     pairs = _gauge.tied(w) if pairs is None else pairs
-    _gauge.check_order(op, w, pairs)
     _gauge.check(op, w, pairs, core, vbar, wbar)
 
 
@@ -100,17 +104,16 @@ def _values_variation(saved, dx):
     w, v, gauge = saved
     dx = sym(dx)
     if gauge == "raise":
-        pairs = _gauge.tied(w)
-        _gauge.check_order("eigvalsh", w, pairs)
-        _gauge.check_direction("eigvalsh", w, pairs, H(v) @ dx @ v, dx)
-    return real(namespace(v, dx).sum(conj(v) * (dx @ v), axis=-2))
+        _gauge.check_direction("eigvalsh", w, _gauge.tied(w), H(v) @ dx @ v, dx)
+    dw = real(namespace(v, dx).sum(conj(v) * (dx @ v), axis=-2))
+    return guarded("eigvalsh", w, gauge, dw)
 
 
 def _values_adjoint(saved, wbar):
     w, v, gauge = saved
     if gauge == "raise":
         check_adjoint("eigvalsh", w, None, None, wbar)
-    return sym((v * wbar[..., None, :]) @ H(v))
+    return guarded("eigvalsh", w, gauge, sym((v * wbar[..., None, :]) @ H(v)))
 
 
 eigvalsh = Op("eigvalsh", _values_forward, _values_variation, _values_adjoint)

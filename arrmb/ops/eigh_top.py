@@ -23,10 +23,10 @@ within the k are as in `eigh.py`. First order costs one eigendecomposition; the 
 matrix, with memory k n².
 """
 
-from .._xp import H, embed_diag, eps, eye_like, namespace, on_host, raw, real, sym
+from .._xp import H, embed_diag, eye_like, namespace, on_host, raw, real, sym
 from ..tape.core import Op
 from . import gauge as _gauge
-from .eigh import check_adjoint, check_variation
+from .eigh import check_adjoint, check_variation, guarded
 from .gaps import exact, reciprocal
 
 
@@ -45,8 +45,7 @@ def _check_split(w, k, gauge):
     n = w.shape[-1]
     if 0 < k < n and (on_host(w) or gauge == "raise"):
         xp = namespace(w)
-        gap, scale = w[..., n - k] - w[..., n - k - 1], xp.max(xp.abs(w), axis=-1)
-        if bool(xp.any(gap <= n * eps(w) * scale)):
+        if bool(xp.any(w[..., n - k] - w[..., n - k - 1] <= _gauge.rounding(w)[..., 0])):
             raise ValueError(
                 f"eigh_top: k={k} splits a group of equal eigenvalues (number {k} and {k + 1} from the top): their "
                 "eigenvectors are not defined; choose k at a gap of the spectrum"
@@ -79,7 +78,7 @@ def _tangents(w, v, pairs, ev, outside, gauge):
     dw = real(namespace(p).linalg.diagonal(p))
     if gauge == "raise":
         check_variation("eigh_top", w, p, ev, dw, pairs)
-    return dw, v @ (exact(w, pairs) * p) + outside
+    return guarded("eigh_top", w, gauge, dw, v @ (exact(w, pairs) * p) + outside, pairs=pairs)
 
 
 def _cotangent(w, v, pairs, wbar, vbar, outside, gauge):
@@ -87,11 +86,11 @@ def _cotangent(w, v, pairs, wbar, vbar, outside, gauge):
     if gauge == "raise":
         check_adjoint("eigh_top", w, m, vbar, wbar, pairs)
     if m is None:
-        return sym((v * wbar[..., None, :]) @ H(v))
+        return guarded("eigh_top", w, gauge, sym((v * wbar[..., None, :]) @ H(v)), pairs=pairs)
     core = exact(w, pairs) * m
     if wbar is not None:
         core = core + embed_diag(wbar)
-    return sym((v @ core + outside) @ H(v))
+    return guarded("eigh_top", w, gauge, sym((v @ core + outside) @ H(v)), pairs=pairs)
 
 
 # Second and higher orders: the same with R replaced by linear systems.

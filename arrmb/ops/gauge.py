@@ -6,10 +6,12 @@ the block is one number, and the statement is that of a free phase: it is real. 
 values too: their cotangents are equal, or the rule cannot know the gradient (`eigh.py` tells why).
 
 By default ("drop") a rule leaves the block out. With "raise" it calls `check` in the adjoint and `check_direction` in
-the variation, and `check_order` in both. They look at values, which makes a GPU wait: that is what the caller has asked
-for. A violation counts if it exceeds sqrt(eps) of the largest cotangent, and 30 n eps, what rounding leaves of the
-cotangents at the minimum of a loss, if loss and matrix are of size one; at the very minimum of a loss of quite another
-size, whose cotangents are nothing but rounding errors, a valid loss may raise.
+the variation. They look at values, which makes a GPU wait: that is what the caller has asked for. A violation counts if
+it exceeds sqrt(eps) of the largest cotangent of the same matrix, and 10 n eps, since at the very minimum of a loss of
+size one cotangents are nothing but rounding errors. (So a loss that is scaled to 1e-6 may pass in single precision.)
+
+In either case a rule that is itself differentiated goes through `guard`: at a tie the derivative of the rule is not the
+second derivative of anything. That raises where values can be looked at, and gives NaN elsewhere.
 
 A loss can be neither and still look valid at one basis, by accident: <G, V diag(w) V^H> at X = I, where V = I and G has
 a zero diagonal, gives the same cotangents as the projector V V^H, whose gradient is zero. Such accidents need a special
@@ -20,24 +22,31 @@ Source: Wan, Zhang, "Automatic differentiation for complex valued SVD" (arXiv:19
 Vantzos, Sminchisescu, arXiv:1509.07838, for the skew block.
 """
 
-from .._xp import H, device, eps, eye_like, is_complex, namespace, raw
-from ..tape.core import has_derivative
+from .._xp import H, device, eps, eye_like, is_complex, namespace, on_host, raw, real
+from ..tape.core import has_derivative, lift
 
 CHOICES = ("drop", "raise")
 
 
-def tied(values, size=None):
-    """Pairs (i, j) with |v_i - v_j| <= n eps max|v|, per matrix; (..., n, n), the diagonal included. Untraced.
+def rounding(values, size=None):
+    """How far rounding moves the ``values`` (..., n) of each matrix, (..., 1): max(10, n) eps max|v|. Untraced.
 
-    ``size`` replaces n, the number of values.
+    ``size`` replaces n, the number of values. The 10: ties of 3 × 3 products come out up to 8 eps apart (measured).
     """
+    values = raw(values)
+    xp = namespace(values)
+    n = max(10, values.shape[-1] if size is None else size)
+    return n * eps(values) * xp.max(xp.abs(values), axis=-1, keepdims=True)
+
+
+def tied(values, size=None):
+    """Pairs (i, j) with |v_i - v_j| within `rounding`, per matrix; (..., n, n), the diagonal included. Untraced."""
     values = raw(values)
     xp = namespace(values)
     gap = xp.abs(values[..., None, :] - values[..., :, None])
     if values.shape[-1] == 0:
         return gap <= 0.0
-    n = values.shape[-1] if size is None else size
-    return gap <= (n * eps(values) * xp.max(xp.abs(values), axis=-1))[..., None, None]
+    return gap <= rounding(values, size)[..., None]
 
 
 def off_diagonal(pairs):
@@ -47,7 +56,7 @@ def off_diagonal(pairs):
     return pairs & (places[:, None] != places[None, :])
 
 
-def generic(values, vectors, pairs=None):
+def generic(values, vectors, pairs=None, shift=0.0):
     """The vectors, each tied group turned by a fixed generic rotation, (I + S)^-1 (I - S) with S skew. Raw arrays."""
     xp = namespace(values)
     n = values.shape[-1]
@@ -55,7 +64,7 @@ def generic(values, vectors, pairs=None):
     if 0 in values.shape or not bool(xp.any(pairs)):
         return vectors
     k = xp.astype(xp.arange(n * n, device=device(values)), vectors.dtype)
-    entries = xp.sin(1.0 + xp.reshape(k * k, (n, n)) * 0.7548776662466927)  # dense, no structure
+    entries = xp.sin(1.0 + shift + xp.reshape(k * k, (n, n)) * 0.7548776662466927)  # dense, no structure
     if is_complex(vectors):
         entries = entries + 1j * xp.matrix_transpose(entries)
     s = xp.where(pairs, entries - H(entries), 0.0)
@@ -94,7 +103,7 @@ def check_vectors(op, values, dropped, forbidden, scale, what="eigen"):
         return
     xp = namespace(values)
     _raise_at_largest(
-        op, values, xp.where(dropped, xp.abs(forbidden), 0.0), xp.max(xp.abs(scale)), 1.0, what,
+        op, values, xp.where(dropped, xp.abs(forbidden), 0.0), largest(scale), what,
         "the loss depends on the choice of {what}vectors: the part of V^H Vbar that must vanish",
         "write the loss with a function of the matrix (spectral, svd_function) or a projector (top_projector)",
     )  # fmt: skip
@@ -108,7 +117,7 @@ def check_values(op, values, dropped, bars, what="eigen"):
     xp = namespace(values)
     apart = xp.where(dropped, xp.abs(bars[..., None, :] - bars[..., :, None]), 0.0)
     _raise_at_largest(
-        op, values, apart, xp.max(xp.abs(bars)), min(1.0, 1.0 / (float(xp.max(xp.abs(values))) or 1.0)), what,
+        op, values, apart, largest(bars[..., None]), what,
         "the loss is not symmetric in them: the difference of their cotangents",
         "write the loss with a function of the matrix (spectral, svd_function), or with a symmetric function of "
         "the {what}values",
@@ -125,39 +134,55 @@ def check_direction(op, values, dropped, change, scale, what="eigen"):
         return
     xp = namespace(values)
     _raise_at_largest(
-        op, values, xp.where(off_diagonal(dropped), xp.abs(change), 0.0), xp.max(xp.abs(scale)),
-        float(xp.max(xp.abs(values))), what,
+        op, values, xp.where(off_diagonal(dropped), xp.abs(change), 0.0), largest(scale), what,
         "the direction splits the pair, so its vectors have no first-order change: the entry of V^H dX V",
         "differentiate a function of the matrix (spectral, svd_function) or a projector (top_projector)",
     )  # fmt: skip
 
 
-def check_order(op, values, dropped, what="eigen"):
-    """Raise if a rule is itself being differentiated at a tie, where its derivative is not the second order."""
-    if not has_derivative(values):
-        return
-    off = off_diagonal(raw(dropped))
-    xp = namespace(off)
-    if 0 in off.shape or not bool(xp.any(off)):
-        return
-    _raise_at_largest(
-        op, raw(values), xp.astype(off, abs(raw(values)).dtype), 0.0, 0.0, what,
-        "a second derivative at a tie is not that of the rule; the number of ties",
-        "write the loss with a function of the matrix (spectral, svd_function) or a projector (top_projector), which "
-        "are exact at ties to second order",
-        size=int(xp.count_nonzero(off)) // 2,
-    )  # fmt: skip
+def largest(x):
+    """The largest entry of each matrix (..., 1, 1)."""
+    xp = namespace(x)
+    reduce = xp.sum if 0 in x.shape else xp.max
+    return reduce(xp.abs(x), axis=(-2, -1), keepdims=True)
 
 
-def _raise_at_largest(op, values, violation, scale, unit, what, why, remedy, size=None):
-    """Raise for the largest ``violation`` if it exceeds sqrt(eps) ``scale`` and 30 n eps ``unit``."""
+def guard(op, values, pairs, gauge, *results, what="eigen"):
+    """The ``results`` of a rule, unless it is itself differentiated at one of the raw ``pairs``, ties or zeros.
+
+    That raises, or, where values cannot be looked at, makes the results of the matrix NaN.
+    """
+    if has_derivative(values) and 0 not in raw(values).shape:
+        below = raw(values)
+        xp = namespace(below)
+        if gauge == "raise" or on_host(below):
+            _raise_at_largest(
+                op, below, xp.astype(pairs, real(below).dtype), 0.0, what,
+                f"{op} has no rule for second derivatives at ties and at zeros; the number of such pairs",
+                "write the loss with a function of the matrix (trace(spectral(x, f)), svd_function, schatten_norm), "
+                "with top_projector, eigh_top or svd_top: they are exact there to second order",
+                size=int(xp.count_nonzero(xp.triu(pairs))),
+            )  # fmt: skip
+        else:
+            tie = xp.any(xp.any(pairs, axis=-1), axis=-1)
+            one = xp.ones_like(real(below[..., 0]))
+            factor = xp.where(tie, float("nan") * one, one)  # a factor, not a term: derivatives must be NaN too
+            ranks = [len(r.shape) - len(factor.shape) for r in results]
+            results = [r * lift(factor[(..., *[None] * k)]) for r, k in zip(results, ranks)]
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _raise_at_largest(op, values, violation, scale, what, why, remedy, size=None):
+    """Raise for the largest ``violation`` beyond sqrt(eps) of the ``scale`` of its matrix and 10 n eps."""
     xp = namespace(violation)
     n = values.shape[-1]
-    flat = xp.reshape(violation, (-1,))
-    place = int(xp.argmax(flat))
-    if not float(flat[place]) > max(eps(values) ** 0.5 * float(scale), 30 * n * eps(values) * unit):
+    excess = violation - eps(values) ** 0.5 * scale - 10.0 * n * eps(values)
+    bad = ~(excess <= 0.0)  # NaN too
+    if not bool(xp.any(bad)):
         return
-    size = float(flat[place]) if size is None else size
+    order = xp.where(bad & xp.isfinite(excess), excess, xp.where(bad, xp.zeros_like(excess), -1.0))
+    place = int(xp.argmax(xp.reshape(order, (-1,))))
+    size = float(xp.reshape(violation, (-1,))[place]) if size is None else size
     matrix, (i, j) = place // (n * n), sorted((place // n % n, place % n))
     row = xp.reshape(values, (-1, n))[matrix, :]
     a, b = row[i], row[j]

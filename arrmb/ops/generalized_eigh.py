@@ -25,7 +25,7 @@ for `eigh` (`eigh.py`); for functions of B^-1 A at ties, reduce by Cholesky and 
 from .._xp import H, embed_diag, is_traced, namespace, raw, real, sym
 from ..tape.core import Op
 from . import gauge as _gauge
-from .eigh import check_adjoint, check_variation
+from .eigh import check_adjoint, check_variation, guarded
 from .gaps import exact
 from .inverse import solve
 
@@ -59,7 +59,7 @@ def _variation(saved, da, db):
     if gauge == "raise":
         check_variation("generalized_eigh", w, q, q, dw)
     core = exact(w) * q
-    return dw, v @ (core if db is None else core - 0.5 * r)
+    return guarded("generalized_eigh", w, gauge, dw, v @ (core if db is None else core - 0.5 * r))
 
 
 def _adjoint(saved, wbar, vbar):
@@ -71,7 +71,8 @@ def _adjoint(saved, wbar, vbar):
     if n is not None:
         s = exact(w) * n if s is None else exact(w) * n + s
     t = _means(w) * s
-    return _sandwich(v, s), -_sandwich(v, t if n is None else t + 0.5 * n)
+    bbar = -_sandwich(v, t if n is None else t + 0.5 * n)
+    return guarded("generalized_eigh", w, gauge, _sandwich(v, s), bbar)
 
 
 def _scale(v, vbar):

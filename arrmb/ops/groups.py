@@ -10,10 +10,10 @@ a gap inside a group: where not all three are in one group, the widest gap is be
 
 Source: Kato, "Perturbation Theory for Linear Operators" (2nd ed., 1976), II.2; Higham, "Functions of Matrices" (2008),
 5.1, for sign.
-Domain: the groups must be apart: eigenvalues k and k + 1 that are equal to rounding, n eps max|w|, or an eigenvalue on
-a bound, raise an error, or make the result NaN where values cannot be looked at (GPU). Eigenvalues of sign that are 0
-to rounding are a group of their own: its derivatives are those along which the rank does not change, as in `projector`;
-along others sign jumps, and has none.
+Domain: the groups must be apart: eigenvalues k and k + 1 that are equal to rounding, max(10, n) eps max|w|, or an
+eigenvalue on a bound, raise an error, or make the result NaN where values cannot be looked at (GPU). Eigenvalues of
+sign that are 0 to rounding are a group of their own: its derivatives are those along which the rank does not change, as
+in `projector`; along others sign jumps, and has none.
 """
 
 from .._xp import namespace, on_host

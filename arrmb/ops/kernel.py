@@ -18,7 +18,7 @@ from . import divided
 def rounding(w):
     """What the largest eigenvalue of each matrix leaves uncertain in all of them, (..., 1)."""
     xp = namespace(w)
-    return w.shape[-1] * eps(w) * xp.max(xp.abs(w), axis=-1, keepdims=True)
+    return max(10, w.shape[-1]) * eps(w) * xp.max(xp.abs(w), axis=-1, keepdims=True)
 
 
 class ScalarFunction:

@@ -16,6 +16,7 @@ Domain: any shape but empty matrices, real or complex, batched. A⁺ jumps where
 exists there; the derivative given is that along which the rank stays as it was counted. Exact at any order.
 """
 
+from .._lapack import svd as _backend_svd
 from .._xp import H, eps, is_traced, namespace
 from ..tape.core import Op
 from .tall_qr import tall_qr
@@ -25,7 +26,7 @@ def factors(a, rtol=None):
     """Q, U s⁺, V^H and where a singular value counts, of the docstring. Raw arrays."""
     xp = namespace(a)
     q, r = tall_qr(a)
-    u, s, vh = xp.linalg.svd(r, full_matrices=False)
+    u, s, vh = _backend_svd(r)
     if rtol is None:
         rtol = max(a.shape[-2:]) * eps(a)
     elif hasattr(rtol, "shape"):

@@ -24,6 +24,7 @@ of zeros). Exact to second order at any ties and near ties, with a relative erro
 third derivative raises.
 """
 
+from .._lapack import svd as _backend_svd
 from .._xp import H, namespace, sym
 from ..tape.core import Op
 from .dilation import odd_function
@@ -46,7 +47,7 @@ class Signs(Groups):
 
 
 def _forward(x):
-    u, s, vh = namespace(x).linalg.svd(x, full_matrices=False)
+    u, s, vh = _backend_svd(x)
     return (u @ vh, sym((H(vh) * s[..., None, :]) @ vh)), (u, s, vh)
 
 

@@ -23,6 +23,7 @@ gap at lo and at hi (nonzero singular values, for hi = K); OddPower, everywhere 
 p >= 2 or the rank is full. Elsewhere the second order is that within the pieces: finite.
 """
 
+from .._lapack import svd as _backend_svd
 from .._xp import conj, eps, is_traced, namespace, real
 from ..tape.core import Op, lift
 from . import divided, scalar
@@ -132,7 +133,7 @@ class OddPower:
 def _forward(x, *, kernel):
     if is_traced(x):
         return singular_sum(x, kernel=kernel), (x, kernel, None)
-    u, s, vh = namespace(x).linalg.svd(x, full_matrices=False)
+    u, s, vh = _backend_svd(x)
     return kernel.total(s), (x, kernel, (u, s, vh))
 
 

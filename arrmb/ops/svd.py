@@ -20,7 +20,7 @@ and only its skew part would multiply U2^H dU2.
 
 No singular value is squared, so singular values of 1e-30 and 1e30 are fine in float32. The diagonal of K+ fixes the
 free phase of each pair (u_i, v_i) so that Im P_ii is shared between them. A singular value is zero, and two are tied,
-to within max(m, n) eps of the largest one of the same matrix.
+to within max(10, m, n) eps of the largest one of the same matrix.
 
 Source: Ionescu, Vantzos, Sminchisescu (arXiv:1509.07838), section 5, with 1/(s_j² - s_i²) split into partial fractions;
 Wan, Zhang, "Automatic differentiation for complex valued SVD" (arXiv:1909.02659).
@@ -35,15 +35,17 @@ Domain: real or complex, batched; complex losses must not depend on the phases o
   null spaces, [U_0 U2] and [V_0 V2], if at all.
 * U2, V2: exact for a loss that depends on them through U2 U2^H and V2 V2^H, to any order where the singular values are
   distinct and nonzero.
-* Ties and zeros, second order: not exact. Exact are `svd_top`, `polar`, `singular_sum`, and functions of the matrix.
+* Ties and zeros, second order: raises (NaN where values cannot be looked at). Exact are `svd_top`, `polar`,
+  `singular_sum`, and functions of the matrix.
 
 ``gauge="raise"`` checks that a loss is of these kinds (see `gauge.py`): the skew part of U^H Ubar + V^H Vbar at tied
 values, free phases of complex pairs included; that of [U_0 U2]^H [U_0 U2]bar, and of V, for zero values and the
 complements.
 """
 
-from .._xp import H, conj, device, embed_diag, eps, is_traced, namespace, raw, real, sym
-from ..tape.core import Op
+from .._lapack import svd as _backend_svd
+from .._xp import H, conj, device, embed_diag, is_traced, namespace, raw, real, sym
+from ..tape.core import Op, has_derivative
 from . import gauge as _gauge
 
 
@@ -64,7 +66,7 @@ def _inverses(u, s, vh):
     minus, plus = row - column, row + column
     if s.shape[-1] == 0:
         return minus, plus, row
-    small = raw(s)[..., :1, None] * (eps(s) * _size(u, vh))
+    small = _gauge.rounding(s, _size(u, vh))[..., None]
     return (
         _inverse(minus, below.abs(raw(minus)) <= small),
         _inverse(plus, raw(plus) <= small),
@@ -76,7 +78,9 @@ def _forward(x, *, full_matrices=False, gauge="drop"):
     if is_traced(x):
         u, s, vh = svd(x, full_matrices=full_matrices, gauge=gauge)
     else:
-        u, s, vh = namespace(x).linalg.svd(x, full_matrices=full_matrices)
+        u, s, vh = _backend_svd(x, full_matrices)
+        if gauge == "raise":
+            u, vh = generic(u, s, vh)
     return (u, s, vh), (u, s, vh, gauge)
 
 
@@ -102,7 +106,7 @@ def _variation(saved, dx):
         du = xp.concat([du, -((u * sinv) @ H(H(u2) @ dx_v))], axis=-1)
     if v2h.shape[-2]:
         dvh = xp.concat([dvh, -(H(uh_dx @ H(v2h)) @ (xp.matrix_transpose(sinv) * vh))], axis=-2)
-    return du, real(namespace(p).linalg.diagonal(p)), dvh
+    return guarded("svd", u, s, vh, gauge, du, real(namespace(p).linalg.diagonal(p)), dvh)
 
 
 def _adjoint(saved, ubar, sbar, vhbar):
@@ -112,7 +116,7 @@ def _adjoint(saved, ubar, sbar, vhbar):
     k = s.shape[-1]
     u, u2, vh, v2h = u[..., :, :k], u[..., :, k:], vh[..., :k, :], vh[..., k:, :]
     if ubar is None and vhbar is None:
-        return (u * sbar[..., None, :]) @ vh
+        return guarded("svd", u, s, vh, gauge, (u * sbar[..., None, :]) @ vh)
     minus, plus, sinv = _inverses(u, s, vh)
     core, outside_u, outside_v = 0.0 if sbar is None else embed_diag(sbar), None, None
     if ubar is not None:
@@ -133,10 +137,39 @@ def _adjoint(saved, ubar, sbar, vhbar):
             outside_v = (u * sinv) @ outside_v
     xbar = u @ core @ vh
     xbar = xbar if outside_u is None else xbar + outside_u
-    return xbar if outside_v is None else xbar + outside_v
+    xbar = xbar if outside_v is None else xbar + outside_v
+    return guarded("svd", u, s, vh, gauge, xbar)
 
 
 svd = Op("svd", _forward, _variation, _adjoint)
+
+
+def guarded(op, u, s, vh, gauge, *results):
+    """The results of a rule, unless it is itself differentiated at a tie or a zero."""
+    pairs = None
+    if has_derivative(s):
+        zero, tied = _zeros(raw(s), _size(u, vh))
+        pairs = _gauge.off_diagonal(tied) | (zero[..., :, None] & zero[..., None, :])
+    return _gauge.guard(op, s, pairs, gauge, *results, what="singular ")
+
+
+def generic(u, s, vh):
+    """U and V^H, each group of tied values turned as one, those of zeros and of complements each by itself."""
+    k, size = s.shape[-1], _size(u, vh)
+    if k == 0:
+        return u, vh
+    zero, tied = _zeros(s, size)
+    xp = namespace(s)
+    turned = []
+    for vectors, shift in ((u, 0.0), (H(vh), 1.0)):
+        extra = xp.zeros_like(s[..., :1]) + xp.zeros((vectors.shape[-1] - k,), dtype=s.dtype, device=device(s))
+        values = xp.concat([s, extra], axis=-1)
+        null = xp.concat([zero, xp.ones_like(extra) > 0.0], axis=-1)
+        pairs = null[..., :, None] & null[..., None, :]
+        both = _gauge.generic(s, vectors[..., :k], tied)
+        vectors = xp.concat([both, vectors[..., k:]], axis=-1)
+        turned.append(_gauge.generic(values, vectors, pairs, shift))
+    return turned[0], H(turned[1])
 
 
 # gauge="raise": does the loss, or the direction, see a choice that is free?
@@ -144,7 +177,7 @@ svd = Op("svd", _forward, _variation, _adjoint)
 
 def _zeros(s, size):
     """Which singular values are zero, and the pairs of nonzero ones that are tied."""
-    zero = s <= (s[..., :1] * (eps(s) * size) if s.shape[-1] else s)
+    zero = s <= (_gauge.rounding(s, size) if s.shape[-1] else s)
     return zero, _gauge.tied(s, size) & ~(zero[..., :, None] | zero[..., None, :])
 
 
@@ -168,17 +201,17 @@ def _check_loss(op, u, s, vh, ubar, sbar, vhbar):
     u, s, vh, ubar, sbar, vhbar = map(raw, (u, s, vh, ubar, sbar, vhbar))
     xp, k = namespace(s), s.shape[-1]
     zero, pairs = _zeros(s, _size(u, vh))
-    core, bars = xp.zeros_like(s[..., None] * u[..., :k, :k]), []
+    core, scale = xp.zeros_like(s[..., None] * u[..., :k, :k]), 0.0 * _gauge.largest(s[..., None])
     for vectors, bar in ((u, ubar), (H(vh), None if vhbar is None else H(vhbar))):
         if bar is None or 0 in bar.shape:
             continue
         square = H(vectors) @ bar
         core = core + square[..., :k, :k]
-        bars.append(xp.reshape(bar, (-1,)))
+        scale = xp.maximum(scale, _gauge.largest(bar))
         thin = vectors.shape[-2] > vectors.shape[-1]
         padded = _with_complement(s, zero, square, bar - vectors @ square if thin else None)
         _gauge.check(op, *padded, bar, what="singular ")
-    _gauge.check(op, s, pairs, core, xp.concat([xp.reshape(core, (-1,)), *bars]), bars=sbar, what="singular ")
+    _gauge.check(op, s, pairs, core, xp.maximum(scale, _gauge.largest(core)), bars=sbar, what="singular ")
 
 
 def _check_direction(u, s, vh, p, outside_u, outside_v, dx):
@@ -193,18 +226,18 @@ def _check_direction(u, s, vh, p, outside_u, outside_v, dx):
 
 
 def _values_forward(x):
-    u, s, vh = namespace(x).linalg.svd(x, full_matrices=False)
-    return s, (u, vh)
+    u, s, vh = svd(x) if is_traced(x) else _backend_svd(x)
+    return s, (u, s, vh)
 
 
 def _values_variation(saved, dx):
-    u, vh = saved
-    return real(namespace(u, dx).sum(conj(u) * (dx @ H(vh)), axis=-2))
+    u, s, vh = saved
+    return guarded("svdvals", u, s, vh, "drop", real(namespace(u, dx).sum(conj(u) * (dx @ H(vh)), axis=-2)))
 
 
 def _values_adjoint(saved, sbar):
-    u, vh = saved
-    return (u * sbar[..., None, :]) @ vh
+    u, s, vh = saved
+    return guarded("svdvals", u, s, vh, "drop", (u * sbar[..., None, :]) @ vh)
 
 
 svdvals = Op("svdvals", _values_forward, _values_variation, _values_adjoint)

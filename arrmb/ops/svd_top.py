@@ -25,7 +25,8 @@ ties and zeros the rest has, where the k are distinct; at ties among the k as `s
 not see the choice of basis. The second order costs k solves of size m + n.
 """
 
-from .._xp import H, embed_diag, eps, eye_like, is_traced, namespace, on_host, real, sym
+from .._lapack import svd as _backend_svd
+from .._xp import H, embed_diag, eye_like, is_traced, namespace, on_host, real, sym
 from ..tape.core import Op
 from . import gauge as _gauge
 from . import svd as _svd
@@ -44,7 +45,7 @@ def _check_gap(s, k, m, n):
     xp = namespace(s)
     rest = s[..., k] if k < min(m, n) else 0.0 * s[..., 0]
     # A zero in the last place of a square matrix counts too: (u, v) belongs to s and (u, -v) to -s, a tie of A.
-    bad = s[..., k - 1] - rest <= max(m, n) * eps(s) * s[..., 0]
+    bad = s[..., k - 1] - rest <= _gauge.rounding(s, max(m, n))[..., 0]
     if bool(xp.any(bad)):
         raise ValueError(
             f"svd_top: k={k} splits a group of equal singular values, or takes in a zero one (number {k} and {k + 1} "
@@ -53,8 +54,10 @@ def _check_gap(s, k, m, n):
 
 
 def _forward(x, *, k, gauge="drop"):
-    u, s, vh = namespace(x).linalg.svd(x, full_matrices=False)
+    u, s, vh = _backend_svd(x)
     _check_gap(s, k, *x.shape[-2:])
+    if gauge == "raise":
+        u, vh = _svd.generic(u, s, vh)
     return _cut(u, s, vh, k), (u, s, vh, gauge, k)
 
 
@@ -120,7 +123,8 @@ def _smooth_variation(saved, dx):
     b = _ROOT_HALF * xp.concat([dx @ H(vh), H(dx) @ u], axis=-2)
     c = H(w) @ b
     dw = (w @ (minus * c) + solve(b)) / _ROOT_HALF
-    return dw[..., :m, :], real(namespace(c).linalg.diagonal(c)), H(dw[..., m:, :])
+    du, ds, dvh = dw[..., :m, :], real(namespace(c).linalg.diagonal(c)), H(dw[..., m:, :])
+    return _svd.guarded("svd_top", u, s, vh, gauge, du, ds, dvh)
 
 
 def _smooth_adjoint(saved, ubar, sbar, vhbar):
@@ -129,7 +133,7 @@ def _smooth_adjoint(saved, ubar, sbar, vhbar):
     if gauge == "raise":
         _svd._check_loss("svd_top", u, s, vh, ubar, sbar, vhbar)
     if ubar is None and vhbar is None:
-        return (u * sbar[..., None, :]) @ vh
+        return _svd.guarded("svd_top", u, s, vh, gauge, (u * sbar[..., None, :]) @ vh)
     xp = namespace(x, *[b for b in (ubar, vhbar) if b is not None])
     w, minus, solve = _setting(x, u, s, vh)
     ubar = xp.zeros_like(u) if ubar is None else ubar
@@ -138,7 +142,7 @@ def _smooth_adjoint(saved, ubar, sbar, vhbar):
     core = minus * (H(w) @ wbar)
     core = core if sbar is None else core + embed_diag(sbar)
     bbar = _ROOT_HALF * (w @ core + solve(wbar))
-    return bbar[..., :m, :] @ vh + u @ H(bbar[..., m:, :])
+    return _svd.guarded("svd_top", u, s, vh, gauge, bbar[..., :m, :] @ vh + u @ H(bbar[..., m:, :]))
 
 
 _smooth = Op("svd_top", _smooth_forward, _smooth_variation, _smooth_adjoint)

@@ -187,10 +187,10 @@ def test_gauge_raise():
     ):
         arrmb.grad(vector)(x)
     assert np.all(np.isfinite(arrmb.grad(other_vector)(x)))
-    with pytest.raises(ValueError, match=r"eig: eigenvalues \d and \d .*second derivative at a tie"):
+    with pytest.raises(ValueError, match=r"eig: eigenvalues \d and \d .*no rule for second derivatives at ties"):
         arrmb.hvp(other_vector, (x,), (x,))
-    with pytest.raises(ValueError, match=r"eigvals: eigenvalues \d and \d .*second derivative at a tie"):
-        arrmb.hvp(value, (x,), (x,))
+    with pytest.raises(ValueError, match=r"eigvals: eigenvalues \d and \d .*no rule for second derivatives at ties"):
+        arrmb.hvp(lambda x: real(arrmb.namespace(x).sum(linalg.eigvals(x, gauge="raise") ** 2)), (x,), (x,))
     for f in (linalg.eig, linalg.eigvals):
         with pytest.raises(ValueError, match=rf"{f.__name__}: eigenvalues \d and \d .*the direction splits the pair"):
             arrmb.jvp(lambda x, f=f: f(x, gauge="raise"), (x,), (np.real(g),))

@@ -165,7 +165,9 @@ def test_gauge():
             arrmb.grad(parts(slice(0, 1)))(c * a, c * b)
     with pytest.raises(ValueError, match=r"generalized_eigh: eigenvalues 0 and 1 .*not symmetric"):
         arrmb.grad(lambda a: linalg.generalized_eigh(a, b, gauge="raise")[0][0])(a)
-    with pytest.raises(ValueError, match=r"generalized_eigh: eigenvalues 0 and 1 .*second derivative at a tie"):
+    with pytest.raises(
+        ValueError, match=r"generalized_eigh: eigenvalues 0 and 1 .*no rule for second derivatives at ties"
+    ):
         arrmb.hvp(parts(slice(0, 2)), (a, b), (a, b))
     with pytest.raises(ValueError, match=r"generalized_eigh: eigenvalues 0 and 1 .*the direction splits"):
         arrmb.jvp(parts(slice(0, 2)), (a, b), (g, b))

@@ -289,3 +289,42 @@ def test_matrices_without_entries(backend, shape, full, gauge):
     y, pullback = arrmb.vjp(lambda x: svd(x, full_matrices=full, gauge=gauge), x)
     assert pullback(y)[0].shape == shape
     assert [v.shape for v in arrmb.jvp(lambda x: svd(x, full_matrices=full), (x,), (x,))[1]] == [v.shape for v in y]
+
+
+# ----------------------------------------------------------------------------- gauge="raise" at bases that are special
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex64"])
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize(
+    "shape, values", [((3, 3), [1, 1, 1]), ((3, 3), [2, 2, 1]), ((3, 3), [0, 0, 0]), ((4, 3), [1, 1, 1])]
+)
+def test_losses_that_no_rule_can_see_are_caught_at_the_identity(backend, shape, values, full, dtype):
+    """<G, U S V^H> with a G that is zero on the diagonal has zero cotangents at the basis that a solver returns."""
+    x = np.zeros(shape)
+    x[:3, :3] = np.diag(values)
+    x, g = backend.put(x, dtype), backend.put(np.ones((3, 3)) - np.eye(3), dtype)
+
+    def loss(x):
+        u, s, vh = arrmb.linalg.svd(x, full_matrices=full, gauge="raise")
+        xp = arrmb.namespace(x)
+        y = (u[:3, :3] * s) @ vh if any(values) else u[:3, :3] @ vh
+        return xp.sum(xp.real(y @ g)) if dtype == "complex64" else xp.sum(y @ g)
+
+    with pytest.raises(ValueError, match=r"svd: singular value"):
+        arrmb.grad(loss)(x)
+
+
+def test_infinite_entries_raise(backend):
+    """NumPy's own svd does not return from this matrix."""
+    a = np.random.default_rng(0).standard_normal((4, 4))
+    a = a @ a.T + np.eye(4)
+    a[0, 1] = a[1, 0] = np.inf
+    x = backend.put(a, "float64")
+    for f in (arrmb.linalg.svd, arrmb.linalg.polar, lambda x: arrmb.linalg.svd_top(x, 2), arrmb.linalg.pinv):
+        if backend.name == "cupy":
+            continue
+        with pytest.raises(ValueError, match="has NaN or inf"):
+            f(x)
+        with pytest.raises(ValueError, match="has NaN or inf"):
+            arrmb.vjp(f, x)
