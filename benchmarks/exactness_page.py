@@ -14,8 +14,8 @@ the peers that it is chosen over, {versions}. `make exactness` measures it and w
 
 **The result.** Where the gradient exists, arrmb's error does not depend on the gap: at most {worst_first} in double
 precision from exact ties to a gap of 1, and {worst_second} at second order. A gradient through `eigh` or `svd` has the
-error ε/gap, an Hessian product ε/gap², and NaN or noise at ties. Where the gradient does not exist, arrmb raises (on a
-CPU; a GPU is not made to wait for the check).
+error ε/gap, an Hessian product ε/gap², and NaN or noise at ties. Where a projector is
+not defined, arrmb raises (on a GPU, which is not made to wait for a check, the result is NaN).
 
 | function, double precision | arrmb, worst of all gaps | its 2nd order | {peer_heads} |
 |---|---|---|{peer_rules}
