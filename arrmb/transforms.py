@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import math
 
-from . import tree
-from ._xp import broadcast_like, device, is_complex, is_inexact, namespace, raw, raw_namespace, sum_to
+from . import _arguments, tree
+from ._xp import broadcast_like, device, is_complex, is_inexact, namespace, raw, raw_namespace
 from .tape.core import Forward, Reverse, Traced, add, any_traced, below, lift, unlift
 
 
@@ -32,12 +32,16 @@ def vjp(f, *args):
     Raises
     ------
     TypeError
-        A leaf is not a floating-point array, or the leaves belong to different backends.
+        ``f`` is not a function, a leaf is not a floating-point array, or the leaves belong to different backends. Of
+        the pullback: a leaf of ``ybar`` is not an array, or is complex where the result is real.
+    ValueError
+        Of the pullback: ``ybar`` does not have the structure or the shapes of the result.
     """
+    _arguments.function("vjp", f)
     y, trace, leaves, structure, (outputs, out_structure) = _record(f, args)
 
     def pullback(ybar):
-        bars = _matching(ybar, out_structure, outputs, "cotangent", "the result")
+        bars = _arguments.matching(ybar, out_structure, outputs, "cotangent", "the result")
         return structure.unflatten(_pull(trace, leaves, outputs, bars))
 
     return y, pullback
@@ -45,7 +49,7 @@ def vjp(f, *args):
 
 def _record(f, args, has_aux=False):
     """Run ``f`` on a new reverse trace. Returns its value, the trace, the traced leaves, and the traced outputs."""
-    leaves, structure = _leaves(args, "argument")
+    leaves, structure = _arguments.leaves(args, "argument")
     trace = Reverse()
     inputs = [trace.input(x) for x in leaves]
     out = _call(f, structure.unflatten(inputs))
@@ -81,10 +85,14 @@ def value_and_grad(f, argnums=0, has_aux=False):
 
     See `grad`; with ``has_aux``, returns ``((value, aux), gradient)``.
     """
+    _arguments.function("grad", f)
+    try:
+        chosen = [_arguments.index(i) for i in (argnums if isinstance(argnums, tuple) else (argnums,))]
+    except TypeError:
+        raise TypeError(f"grad: argnums must be an int or a tuple of ints, got {argnums!r}") from None
 
     @functools.wraps(f)
     def value_and_gradient(*args, **kwargs):
-        chosen = argnums if isinstance(argnums, tuple) else (argnums,)
         for i in chosen:
             if not 0 <= i < len(args):
                 raise ValueError(f"grad: argnums={argnums} with {len(args)} positional arguments")
@@ -141,7 +149,10 @@ def grad(f, argnums=0, has_aux=False):
     Raises
     ------
     TypeError
-        The result is not a real scalar, or a leaf is not a floating-point array.
+        ``f`` is not a function, ``argnums`` is neither an int nor a tuple of ints, the result is not a real scalar, or
+        a leaf is not a floating-point array.
+    ValueError
+        There is no argument of a number in ``argnums``.
     """
     both = value_and_grad(f, argnums, has_aux)
 
@@ -165,10 +176,19 @@ def jvp(f, args, tangents):
     Returns
     -------
     y, dy : pytrees
+
+    Raises
+    ------
+    TypeError
+        ``f`` is not a function, ``args`` or ``tangents`` is not a tuple, a leaf of ``args`` is not a floating-point
+        array, one of ``tangents`` not an array, or complex where the argument is real, or backends are mixed.
+    ValueError
+        ``tangents`` does not have the structure or the shapes of ``args``.
     """
-    _pair("jvp", args, tangents)
-    leaves, structure = _leaves(tuple(args), "argument")
-    directions = _matching(tuple(tangents), structure, leaves, "tangent", "the arguments")
+    _arguments.function("jvp", f)
+    _arguments.pair("jvp", args, tangents)
+    leaves, structure = _arguments.leaves(tuple(args), "argument")
+    directions = _arguments.matching(tuple(tangents), structure, leaves, "tangent", "the arguments")
     trace = Forward()
     inputs = [Traced(x, trace, broadcast_like(dx, x)) for x, dx in zip(leaves, directions)]
     outputs, out_structure = tree.flatten(_call(f, structure.unflatten(inputs)))
@@ -198,8 +218,14 @@ def hvp(f, args, tangents):
     -------
     tuple of pytrees
         The first-order change of the gradient, one entry per argument.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `jvp` and `grad`.
     """
-    _pair("hvp", args, tangents)
+    _arguments.function("hvp", f)
+    _arguments.pair("hvp", args, tangents)
     return jvp(grad(f, argnums=tuple(range(len(args)))), args, tangents)[1]
 
 
@@ -209,11 +235,17 @@ def jacobian(f):
     ``f`` maps a pytree of real arrays to a pytree of real arrays. The result has the structure of the output, with the
     structure of the argument in place of each leaf, and in it arrays of shape ``y.shape + x.shape``. It is built by
     rows (reverse mode) or by columns (forward mode), whichever are fewer.
+
+    Raises
+    ------
+    TypeError
+        ``f`` is not a function; a leaf of the argument or of the result is not a floating-point array, or is complex.
     """
+    _arguments.function("jacobian", f)
 
     @functools.wraps(f)
     def jacobian_of_f(x, *args, **kwargs):
-        inputs, structure = _leaves(x, "argument")
+        inputs, structure = _arguments.leaves(x, "argument")
         y, pullback = vjp(lambda v: f(v, *args, **kwargs), x)
         outputs, out_structure = tree.flatten(y)
         if any(is_complex(v) for v in (*inputs, *outputs)):
@@ -274,45 +306,3 @@ def _call(f, args):
             "a function of numpy met a traced array: take it from the arrays' namespace, xp = arrmb.namespace(x), "
             "then xp.exp(x), xp.matmul(x, y)"
         ) from error
-
-
-def _pair(op, args, tangents):
-    for name, value in (("args", args), ("tangents", tangents)):
-        if not isinstance(value, (tuple, list)):
-            raise TypeError(f"{op}: {name} must be a tuple, one entry per argument of f; got {type(value).__name__}")
-
-
-def _leaves(args, what):
-    """The leaves of ``args``, each checked to be an inexact array, all of one backend; and the structure."""
-    leaves, structure = tree.flatten(args)
-    for x in leaves:
-        if not hasattr(x, "dtype"):
-            raise TypeError(
-                f"{what}: expected pytrees of floating-point arrays, found a {type(x).__name__}. Wrap a number "
-                "with xp.asarray(x, dtype=xp.float64); declare a field that is no array with arrmb.tree.static()"
-            )
-        if not is_inexact(x):
-            raise TypeError(
-                f"{what}: derivatives need floating-point arrays (float32, float64, complex64, complex128), found "
-                f"dtype {x.dtype} with shape {tuple(x.shape)}; cast it with xp.astype; close over a constant"
-            )
-        if getattr(x, "requires_grad", False):
-            raise TypeError(
-                f"{what}: a tensor that requires grad would be recorded by PyTorch as well; pass x.detach()"
-            )
-    if leaves:
-        namespace(*leaves)
-    return leaves, structure
-
-
-def _matching(trees, structure, like, what, of):
-    """The leaves of ``trees``, each of the shape and dtype of its counterpart in ``like``."""
-    leaves, found = tree.flatten(trees)
-    if found != structure:
-        raise ValueError(f"{what}: the structure {found} does not match that of {of}, {structure}")
-    for i, (v, x) in enumerate(zip(leaves, like)):
-        if not hasattr(v, "dtype") or tuple(v.shape) != tuple(x.shape):
-            shape = tuple(v.shape) if hasattr(v, "dtype") else type(v).__name__
-            raise ValueError(f"{what}: leaf {i} has shape {shape}, {of} has {tuple(x.shape)}")
-        namespace(v, x)
-    return [sum_to(v, x.shape, x.dtype) for v, x in zip(leaves, like)]

@@ -64,7 +64,7 @@ LAYERS = [
     ["ops"],
     ["linalg"],
     ["tape"],
-    ["transforms", "_debug"],
+    ["transforms", "_arguments", "_debug"],
     ["sparse"],
     ["layers"],
     ["optim", "io", "data", "metrics", "plugins", "testing"],

@@ -489,7 +489,7 @@ def test_errors_of_cotangents_and_tangents(backend):
         pullback({"b": d})
     with pytest.raises(ValueError, match=r"cotangent: leaf 0 has shape \(2,\)"):
         pullback({"a": d[:2]})
-    with pytest.raises(ValueError, match="float"):
+    with pytest.raises(TypeError, match=r"cotangent: the leaves must be arrays, got float: xp\.asarray\(1\.0\)"):
         pullback({"a": 1.0})
     for tangents, message in [
         ((d[:1],), "tangent: leaf 0"),
@@ -632,3 +632,68 @@ def test_a_function_of_numpy_on_a_traced_array_is_refused_in_words(f):
     for run in (lambda: arrmb.vjp(f, x), lambda: arrmb.jvp(f, (x,), (x,)), lambda: arrmb.grad(f)(x)):
         with pytest.raises(TypeError, match=r"a function of numpy met a traced array: .* xp = arrmb.namespace"):
             run()
+
+
+def test_functions_and_argnums_that_are_none():
+    x = np.ones(3)
+    for name, run in {
+        "grad": lambda f: arrmb.grad(f),
+        "grad ": lambda f: arrmb.value_and_grad(f),
+        "jacobian": lambda f: arrmb.jacobian(f),
+        "vjp": lambda f: arrmb.vjp(f, x),
+        "jvp": lambda f: arrmb.jvp(f, (x,), (x,)),
+        "hvp": lambda f: arrmb.hvp(f, (x,), (x,)),
+    }.items():
+        with pytest.raises(TypeError, match=f"^{name.strip()}: f must be a function, got ndarray"):
+            run(x)
+    for argnums in ("x", True, 0.0, (0, "x"), [0], None):
+        with pytest.raises(TypeError, match=r"^grad: argnums must be an int or a tuple of ints, got"):
+            arrmb.grad(lambda x: arrmb.namespace(x).sum(x), argnums=argnums)
+    assert np.array_equal(arrmb.grad(lambda x: arrmb.namespace(x).sum(x), argnums=np.int64(0))(x), x)
+
+
+def test_imaginary_parts_are_not_lost(backend):
+    x = backend.put(np.ones((2, 2)), "float64")
+    z = backend.put(1j * np.ones((2, 2)), "complex128")
+    f = lambda x: x * x  # noqa: E731
+    with pytest.raises(TypeError, match=r"^tangent: leaf 0 is complex, its counterpart in the arguments is real"):
+        arrmb.jvp(f, (x,), (z,))
+    with pytest.raises(TypeError, match=r"^cotangent: leaf 0 is complex, its counterpart in the result is real"):
+        arrmb.vjp(f, x)[1](z)
+    assert arrmb.jvp(f, (z,), (x,))[1].dtype == z.dtype  # a real tangent of a complex array is one
+    with pytest.raises(ValueError, match=r"leaf 0 has shape \(2,\), its counterpart in the arguments has \(2, 2\)"):
+        arrmb.jvp(f, (x,), (x[0, :],))
+    with pytest.raises(TypeError, match=r"^cotangent: the leaves must be arrays, got float: xp\.asarray\(1\.0\)"):
+        arrmb.vjp(f, x)[1](1.0)
+    with pytest.raises(TypeError, match=r"^tangent: the leaves must be arrays, got float: xp\.asarray\(1\.0\)"):
+        arrmb.jvp(f, (x,), (1.0,))
+
+
+def test_formats_of_traced_arrays():
+    x = np.asarray(2.0)
+    with pytest.raises(TypeError, match=r"cannot be formatted with '\.3f': return the value .*has_aux.*arrmb\.debug"):
+        arrmb.grad(lambda x: (f"{x:.3f}", x * x)[1])(x)
+    texts = []
+    arrmb.grad(lambda x: (texts.append(f"{x}"), x * x)[1])(x)
+    assert texts[0].startswith("Traced(level=")
+
+
+def test_tensors_that_require_grad_are_refused():
+    """PyTorch would record what is inside, with its own rules: NaN at ties."""
+    torch = pytest.importorskip("torch")
+    x = torch.eye(3, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(TypeError, match=r"logmh: x is a tensor that requires grad.* arrmb.grad, of x.detach\(\)"):
+        arrmb.linalg.logmh(x)
+    with pytest.raises(TypeError, match=r"argument: a tensor that requires grad.* pass x.detach\(\)"):
+        arrmb.grad(lambda x: arrmb.linalg.logdeth(x))(x)
+    with torch.no_grad():
+        assert float(arrmb.linalg.logdeth(x)) == 0.0
+    assert not arrmb.grad(lambda x: arrmb.linalg.logdeth(x))(x.detach()).requires_grad
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_arrays_that_are_not_plain_are_refused():
+    with pytest.raises(TypeError, match=r"expected a plain array, got .*matrix.*use np.asarray"):
+        arrmb.linalg.inv(np.matrix(np.eye(2)))
+    with pytest.raises(TypeError, match=r"expected a plain array, got numpy.ma.*fill the masked entries"):
+        arrmb.linalg.inv(np.ma.masked_array(np.eye(2), np.eye(2) > 0.0))

@@ -1,9 +1,10 @@
 """Checks of arguments, shared by the public functions: of shapes and dtypes only, so that no device is made to wait."""
 
 import contextlib
+import numbers
 import operator
 
-from .._xp import is_inexact, namespace
+from .._xp import is_inexact, is_traced, namespace
 from ..ops.gauge import CHOICES
 
 DIVERGED = "has NaN or inf among its entries, or is beyond the backend's solver"
@@ -93,3 +94,19 @@ def count(op, k, least, most, of="n"):
     if isinstance(k, bool) or not hasattr(k, "__index__") or not least <= k <= most:
         raise ValueError(f"{op}: k must be an integer from {least} to {of} = {most}, got {k!r}")
     return operator.index(k)
+
+
+def number(op, name, value, integer=False, remedy=None):
+    """``value``, an int with ``integer``. Raise unless it is a real Python number, which has no derivative."""
+    kind = "int" if integer else "number"
+    if is_traced(value):
+        raise TypeError(f"{op}: {name} is a constant and has no derivative: {remedy or f'pass a Python {kind}'}")
+    try:
+        if isinstance(value, bool) or not (integer or isinstance(value, numbers.Real)):
+            raise TypeError
+        value = operator.index(value) if integer else value
+    except TypeError:
+        raise TypeError(f"{op}: {name} must be a Python {kind}, got {type(value).__name__}") from None
+    if value != value:
+        raise ValueError(f"{op}: {name} must be a Python {kind}, got NaN")
+    return value

@@ -37,7 +37,7 @@ def cond(x, /, p=None):
     Raises
     ------
     TypeError
-        ``x`` is not a floating-point array.
+        ``x`` is not a floating-point array, or ``p`` is neither a number nor a string.
     ValueError
         ``x`` is not an array of matrices, is empty, is not square for ``p`` other than None, 2 and -2, or ``p`` is
         unknown; or (on a CPU) ``x`` is singular while a derivative is taken or its inverse is needed.
@@ -48,13 +48,17 @@ def cond(x, /, p=None):
     of the vectors. Source: `svdvals`, `matrix_norm`.
     """
     _check.matrix("cond", "x", x)
+    if p is not None and not isinstance(p, str):
+        _check.number("cond", "p", p)
     if p not in (None, 2, -2, "fro", "nuc", 1, -1, math.inf, -math.inf):
         raise ValueError(f"cond: p must be None, 2, -2, 'fro', 'nuc', 1, -1, inf or -inf, got {p!r}")
     if 0 in x.shape[-2:]:
         raise ValueError(f"cond: x must have at least one row and one column, got shape {tuple(x.shape)}")
     if p not in (None, 2, -2):
         _check.matrix("cond", "x", x, square=True)
-        with _check.backend_errors("cond", "x", "is singular: its condition number is infinite"):
+        with _check.backend_errors(
+            "cond", "x", "is singular: its condition number is infinite; add a multiple of the identity"
+        ):
             inverse = _inverse.inv(x)
         return matrix_norm(x, ord=p) * matrix_norm(inverse, ord=p)
     xp, s = namespace(x), svdvals(x)

@@ -13,7 +13,8 @@ from . import _check
 __all__ = ["expm", "logm", "matrix_power", "sqrtm"]
 
 _NO_BRANCH = (
-    "has an eigenvalue 0 or on the negative real axis, or NaN or inf among its entries: there is no principal branch"
+    "has an eigenvalue 0 or on the negative real axis, or NaN or inf among its entries: there is no principal branch; "
+    "add a multiple of the identity"
 )
 
 
@@ -139,8 +140,10 @@ def matrix_power(x, n, /):
     Smooth; derivatives exact at any order. For real powers of Hermitian matrices see `powmh`.
     """
     _check.matrix("matrix_power", "x", x, square=True)
-    if not isinstance(n, int) or isinstance(n, bool):
-        raise TypeError(f"matrix_power: n must be a Python int, got {type(n).__name__}; for real powers use powmh")
+    try:
+        n = _check.number("matrix_power", "n", n, integer=True)
+    except TypeError as error:
+        raise TypeError(f"{error}; for real powers use powmh") from None
     xp = namespace(x)
     if n == 0:
         eye = xp.eye(x.shape[-1], dtype=x.dtype, device=device(x))

@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import numbers
 
 from ..ops import scalar
 from ..ops.spectral import spectral as _spectral
@@ -161,7 +160,8 @@ def powmh(x, /, p):
         Positive definite; positive semidefinite is enough for ``p`` >= 0 (at a zero eigenvalue the first derivative is
         infinite for 0 < ``p`` < 1, the second for ``p`` < 2 other than 0 and 1).
     p : float
-        The exponent, a Python number.
+        The exponent, a Python number; ``expmh(p * logmh(x))`` has a derivative in p. For integer powers of indefinite
+        matrices see `matrix_power`.
 
     Returns
     -------
@@ -170,10 +170,13 @@ def powmh(x, /, p):
     Raises
     ------
     TypeError, ValueError
-        ``p`` is not a number, ``x`` is not an array of floating-point square matrices, or (on a CPU) not positive."""
-    if not isinstance(p, numbers.Real) or not math.isfinite(p):
-        raise TypeError(f"powmh: p must be a finite Python number, got {p!r}")
-    return apply_kernel("powmh", x, scalar.power(float(p)))
+        ``p`` is not a finite number, ``x`` is not an array of floating-point square matrices, or (on a CPU) it is not
+        positive."""
+    p = _finite("powmh", "p", p, "for a learnable exponent write expmh(p * logmh(x))")
+    kernel = scalar.power(p)
+    if p.is_integer():
+        kernel.remedy += "; for integer powers matrix_power"
+    return apply_kernel("powmh", x, kernel)
 
 
 @documented
@@ -186,7 +189,7 @@ def clampmh(x, /, low):
     ----------
     x : array (..., n, n), real or complex floating-point
     low : float
-        A Python number.
+        A Python number; ``clampmh(x - low * I, 0.0) + low * I`` has a derivative in low.
 
     Returns
     -------
@@ -195,10 +198,16 @@ def clampmh(x, /, low):
     Raises
     ------
     TypeError, ValueError
-        ``low`` is not a number, or ``x`` is not an array of floating-point square matrices."""
-    if not isinstance(low, numbers.Real) or not math.isfinite(low):
-        raise TypeError(f"clampmh: low must be a finite Python number, got {low!r}")
-    return apply_kernel("clampmh", x, scalar.clamp(float(low)))
+        ``low`` is not a finite number, or ``x`` is not an array of floating-point square matrices."""
+    low = _finite("clampmh", "low", low, "for a learnable bound write clampmh(x - low * I, 0.0) + low * I")
+    return apply_kernel("clampmh", x, scalar.clamp(low))
+
+
+def _finite(op, name, value, remedy):
+    value = float(_check.number(op, name, value, remedy=remedy))
+    if math.isinf(value):
+        raise ValueError(f"{op}: {name} must be finite, got {value}")
+    return value
 
 
 @documented

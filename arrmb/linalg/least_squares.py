@@ -1,6 +1,8 @@
 """Least squares and pseudo-inverses, of full or constant deficient rank."""
 
-from .._xp import H, namespace, raw
+import numbers
+
+from .._xp import H, raw
 from ..ops import lstsq as _lstsq
 from ..ops import pinv as _pinv
 from . import _check
@@ -26,9 +28,9 @@ def pinv(x, /, *, rtol=None):
     Raises
     ------
     TypeError
-        ``x`` is not a floating-point array.
+        ``x`` is not a floating-point array, or ``rtol`` is not a number.
     ValueError
-        ``x`` is not an array of matrices, or has NaN or inf where the backend looks.
+        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``rtol`` is not from 0 to 1.
 
     Notes
     -----
@@ -36,9 +38,9 @@ def pinv(x, /, *, rtol=None):
     change; there they are exact at any order, whatever singular values coincide. Source: `arrmb.ops.pinv`.
     """
     _check.matrix("pinv", "x", x)
+    rtol = relative_tolerance("pinv", x, rtol)
     if 0 in x.shape[-2:]:
         return H(x)
-    rtol = _constant(x, rtol)
     with _check.backend_errors("pinv", "x", _check.DIVERGED):
         return _pinv.pinv(x, rtol=rtol)
 
@@ -63,9 +65,10 @@ def lstsq(a, b, /, *, rtol=None):
     Raises
     ------
     TypeError
-        An argument is not a floating-point array, or the arguments belong to different backends.
+        An argument is not a floating-point array, the arguments belong to different backends, or ``rtol`` is not a
+        number.
     ValueError
-        Shapes do not fit, ``a`` is empty, or has NaN or inf where the backend looks.
+        Shapes do not fit, ``a`` is empty, or has NaN or inf where the backend looks, or ``rtol`` is not from 0 to 1.
 
     Notes
     -----
@@ -75,7 +78,7 @@ def lstsq(a, b, /, *, rtol=None):
     _check.matrix("lstsq", "a", a)
     if 0 in a.shape[-2:]:
         raise ValueError(f"lstsq: a must have at least one row and one column, got shape {tuple(a.shape)}")
-    rtol = _constant(a, rtol)
+    rtol = relative_tolerance("lstsq", a, rtol)
     a, b = _check.system("lstsq", a=a, b=b)
     vector = len(b.shape) == 1
     with _check.backend_errors("lstsq", "a", _check.DIVERGED):
@@ -83,8 +86,14 @@ def lstsq(a, b, /, *, rtol=None):
     return x[..., 0] if vector else x
 
 
-def _constant(x, rtol):
-    """``rtol`` as a number or a raw array: what it decides on, a rank, is constant."""
-    if hasattr(rtol, "shape"):
-        namespace(x, rtol)
-    return raw(rtol)
+def relative_tolerance(op, x, rtol):
+    """``rtol`` as a number or a raw array, which is not looked at: what it decides on, a rank, is constant."""
+    if rtol is None:
+        return None
+    if hasattr(rtol, "shape") and not isinstance(rtol, numbers.Number):  # those of NumPy have a shape, too
+        _check.same_backend(op, x=x, rtol=rtol)
+        return raw(rtol)
+    rtol = _check.number(op, "rtol", rtol)
+    if not 0.0 <= rtol < 1.0:
+        raise ValueError(f"{op}: rtol is relative to the largest singular value, and must be from 0 to 1, got {rtol}")
+    return float(rtol)

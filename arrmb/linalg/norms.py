@@ -4,7 +4,6 @@ Raw or traced arrays in, the same kind out, on any backend.
 """
 
 import math
-import numbers
 
 from .._xp import device, is_complex, is_traced, namespace, raw, real
 from ..ops.singular_sum import Between, OddPower, singular_sum
@@ -35,7 +34,9 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     Raises
     ------
     TypeError
-        ``x`` is not a floating-point array.
+        ``x`` is not a floating-point array, ``ord`` not a number, or ``axis`` not an integer.
+    ValueError
+        ``axis`` is none of ``x``, ``ord`` is NaN, or vectors are empty while ``ord`` is negative or ``inf``.
 
     Notes
     -----
@@ -44,11 +45,13 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     ``inf`` tied entries share the gradient. A power below 2 has no second derivative at zero entries.
     """
     _check.floating("vector_norm", "x", x)
+    _check.number("vector_norm", "ord", ord)
+    axis = _axes(x, axis)
+    if (ord < 0 or ord == math.inf) and 0 in [x.shape[a] for a in axis]:
+        raise ValueError(f"vector_norm: x has no entries, shape {tuple(x.shape)}, and ord={ord} needs at least one")
     xp = namespace(x)
     if not is_traced(x) and not 1 < ord < math.inf:
         return xp.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
-    if axis is None:
-        axis = tuple(range(len(x.shape)))
     if ord == 0:
         return xp.astype(xp.count_nonzero(x, axis=axis, keepdims=keepdims), real(raw(x)).dtype)
     if ord == 1:
@@ -63,6 +66,19 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     else:
         y = _root(xp.sum(xp.abs(x) ** ord, axis=axis, keepdims=keepdims), lambda y: y ** (1.0 / ord))
     return _times(y, size)
+
+
+def _axes(x, axis):
+    """``axis`` as a tuple of numbers of axes that ``x`` has."""
+    if axis is None:
+        return tuple(range(len(x.shape)))
+    axes = [
+        _check.number("vector_norm", "axis", a, integer=True) for a in (axis if isinstance(axis, tuple) else [axis])
+    ]
+    for a in axes:
+        if not -len(x.shape) <= a < len(x.shape):
+            raise ValueError(f"vector_norm: axis {a} is none of x, which has shape {tuple(x.shape)}")
+    return tuple(axes)
 
 
 def _largest(x, axis, keepdims):
@@ -110,9 +126,9 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     Raises
     ------
     TypeError
-        ``x`` is not a floating-point array.
+        ``x`` is not a floating-point array, or ``ord`` is neither a number nor a string.
     ValueError
-        ``x`` is not an array of matrices, or ``ord`` is unknown.
+        ``x`` is not an array of matrices, ``ord`` is unknown, or there are no sums of which it is the extreme one.
 
     Notes
     -----
@@ -122,14 +138,18 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     Column and row sums at ties share the gradient. Source: `arrmb.ops.singular_sum`.
     """
     _check.matrix("matrix_norm", "x", x)
+    if not isinstance(ord, str):
+        _check.number("matrix_norm", "ord", ord)
     xp = namespace(x)
     if ord not in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf):
         raise ValueError(f"matrix_norm: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, got {ord!r}")
     if ord == "fro":
         return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
-    if not is_traced(x):
-        return xp.linalg.matrix_norm(x, keepdims=keepdims, ord=ord)
     m, n = x.shape[-2:]
+    if ord not in ("nuc", 2, -2) and (n if abs(ord) == 1 else m) == 0:
+        raise ValueError(f"matrix_norm: x has no entries, shape {tuple(x.shape)}, and ord={ord} needs at least one")
+    if not is_traced(x) and min(m, n) > 0:
+        return xp.linalg.matrix_norm(x, keepdims=keepdims, ord=ord)
     if ord in ("nuc", 2, -2):
         k = min(m, n)
         lo, hi = {"nuc": (0, k), 2: (0, min(1, k)), -2: (max(k - 1, 0), k)}[ord]
@@ -170,8 +190,8 @@ def schatten_norm(x, p, /):
     the range. Source: `arrmb.ops.singular_sum`.
     """
     _check.matrix("schatten_norm", "x", x)
-    if isinstance(p, bool) or not isinstance(p, numbers.Real):
-        raise TypeError(f"schatten_norm: p must be a Python number, got {type(p).__name__}")
+    remedy = "for a learnable p write xp.sum(svdvals(x) ** p, axis=-1) ** (1.0 / p), of first order"
+    _check.number("schatten_norm", "p", p, remedy=remedy)
     if not p >= 1:
         raise ValueError(f"schatten_norm: p must be at least 1, or the sum is not a norm, got {p}")
     shape = tuple(x.shape[-2:])
@@ -213,7 +233,7 @@ def ky_fan_norm(x, k, /):
     Raises
     ------
     TypeError
-        ``x`` is not a floating-point array.
+        ``x`` is not a floating-point array, or ``k`` is not an integer.
     ValueError
         ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``k`` is out of range.
 
@@ -224,6 +244,7 @@ def ky_fan_norm(x, k, /):
     out the vectors of zero singular values. Source: `arrmb.ops.singular_sum`.
     """
     _check.matrix("ky_fan_norm", "x", x)
+    k = _check.number("ky_fan_norm", "k", k, integer=True)
     k = _check.count("ky_fan_norm", k, 1, min(x.shape[-2:]), "min(m, n)")
     with _check.backend_errors("ky_fan_norm", "x", _check.DIVERGED):
         return _sum(x, Between("ky_fan_norm", tuple(x.shape[-2:]), 0, k))

@@ -3,10 +3,11 @@
 Raw or traced arrays in, the same kind out, on any backend.
 """
 
-from .._xp import is_traced, namespace, raw
+from .._xp import device, is_traced, namespace, raw
 from ..ops import manipulation
 from ..tape.core import lift
-from . import _check
+from . import _check, _shapes
+from .least_squares import relative_tolerance
 
 __all__ = [
     "cross",
@@ -38,14 +39,22 @@ def matmul(x1, x2, /):
     Raises
     ------
     TypeError
-        The arguments belong to different backends.
+        An argument is not an array, or the arguments belong to different backends.
     ValueError
-        The shapes do not fit (the backend's own error).
+        The shapes do not fit.
 
     Notes
     -----
     Smooth; derivatives exact at any order. Source: `arrmb.ops.matmul`.
     """
+    _shapes.arrays("matmul", x1=x1, x2=x2)
+    a, b = tuple(x1.shape), tuple(x2.shape)
+    if not a or not b or a[-1] != b[-2:][0]:
+        raise ValueError(
+            f"matmul: x1 {a} and x2 {b} do not fit: they must have shapes (..., m, k) and (..., k, n), or (k,) for a "
+            "vector; see matrix_transpose, and * for numbers"
+        )
+    _shapes.broadcast("matmul", a[:-2], b[:-2])
     return namespace(x1, x2).matmul(x1, x2)
 
 
@@ -62,13 +71,16 @@ def matrix_transpose(x, /):
 
     Raises
     ------
+    TypeError
+        ``x`` is not an array.
     ValueError
-        ``x`` has fewer than two axes (the backend's own error).
+        ``x`` has fewer than two axes.
 
     Notes
     -----
     Linear; derivatives exact at any order.
     """
+    _shapes.matrices("matrix_transpose", x)
     return namespace(x).matrix_transpose(x)
 
 
@@ -90,15 +102,16 @@ def tensordot(x1, x2, /, *, axes=2):
     Raises
     ------
     TypeError
-        The arguments belong to different backends.
+        An argument is not an array, or the arguments belong to different backends.
     ValueError
-        The shapes do not fit (the backend's own error).
+        The shapes do not fit.
 
     Notes
     -----
     Smooth; derivatives exact at any order. Neither argument is conjugated.
     """
-    return namespace(x1, x2).tensordot(x1, x2, axes=axes)
+    _shapes.arrays("tensordot", x1=x1, x2=x2)
+    return namespace(x1, x2).tensordot(x1, x2, axes=_shapes.pairs_of_axes(tuple(x1.shape), tuple(x2.shape), axes))
 
 
 def vecdot(x1, x2, /, *, axis=-1):
@@ -118,14 +131,25 @@ def vecdot(x1, x2, /, *, axis=-1):
     Raises
     ------
     TypeError
-        The arguments belong to different backends.
+        An argument is not an array, or the arguments belong to different backends.
     ValueError
-        The shapes do not fit (the backend's own error).
+        The shapes do not fit.
 
     Notes
     -----
     Smooth; derivatives exact at any order.
     """
+    _shapes.arrays("vecdot", x1=x1, x2=x2)
+    axis = _check.number("vecdot", "axis", axis, integer=True)
+    a, b = list(x1.shape), list(x2.shape)
+    if axis >= 0 and len(a) == len(b):
+        axis -= len(a)
+    if not -min(len(a), len(b)) <= axis < 0 or a[axis] != b[axis]:
+        raise ValueError(
+            f"vecdot: x1 {tuple(a)} and x2 {tuple(b)} must have equal lengths along axis {axis}, counted from the end"
+        )
+    del a[axis], b[axis]
+    _shapes.broadcast("vecdot", a, b)
     return namespace(x1, x2).vecdot(x1, x2, axis=axis)
 
 
@@ -144,7 +168,7 @@ def outer(x1, x2, /):
     Raises
     ------
     TypeError
-        The arguments belong to different backends.
+        An argument is not an array, or the arguments belong to different backends.
     ValueError
         An argument is not one-dimensional.
 
@@ -152,12 +176,13 @@ def outer(x1, x2, /):
     -----
     Smooth; derivatives exact at any order.
     """
-    namespace(x1, x2)  # raises if the backends differ
+    _shapes.arrays("outer", x1=x1, x2=x2)
     for name, x in (("x1", x1), ("x2", x2)):
         if len(x.shape) != 1:
             shape = tuple(x.shape)
             raise ValueError(f"outer: {name} must be one-dimensional, got shape {shape}; use xp.reshape(x, (-1,))")
-    return _multiply(x1[:, None], x2[None, :])
+    x1, x2 = _same_kind(x1, x2)
+    return x1[:, None] * x2[None, :]
 
 
 def cross(x1, x2, /, *, axis=-1):
@@ -177,7 +202,7 @@ def cross(x1, x2, /, *, axis=-1):
     Raises
     ------
     TypeError
-        The arguments belong to different backends.
+        An argument is not an array, or the arguments belong to different backends.
     ValueError
         An argument does not have three components along ``axis``, or ``axis`` is not negative while the arguments have
         different numbers of axes.
@@ -186,7 +211,8 @@ def cross(x1, x2, /, *, axis=-1):
     -----
     Smooth; derivatives exact at any order.
     """
-    xp = namespace(x1, x2)
+    _shapes.arrays("cross", x1=x1, x2=x2)
+    axis, xp = _check.number("cross", "axis", axis, integer=True), namespace(x1, x2)
     for name, x in (("x1", x1), ("x2", x2)):
         if not -len(x.shape) <= axis < len(x.shape) or x.shape[axis] != 3:
             raise ValueError(f"cross: {name} must have size 3 along axis {axis}, got shape {tuple(x.shape)}")
@@ -195,6 +221,7 @@ def cross(x1, x2, /, *, axis=-1):
             "cross: count the axis from the end (a negative axis): "
             f"x1 and x2 have {len(x1.shape)} and {len(x2.shape)} axes"
         )
+    _shapes.broadcast("cross", x1.shape, x2.shape)
     a, b = [lambda k, x=x: xp.roll(x, -k, axis=axis) for x in _same_kind(x1, x2)]
     return a(1) * b(2) - a(2) * b(1)
 
@@ -215,6 +242,8 @@ def diagonal(x, /, *, offset=0):
 
     Raises
     ------
+    TypeError
+        ``x`` is not an array, or ``offset`` not an integer.
     ValueError
         ``x`` has fewer than two axes.
 
@@ -222,8 +251,8 @@ def diagonal(x, /, *, offset=0):
     -----
     Linear; derivatives exact at any order.
     """
-    if len(x.shape) < 2:
-        raise ValueError(f"diagonal: x must have shape (..., m, n), got {tuple(x.shape)}")
+    _shapes.matrices("diagonal", x)
+    offset = _check.number("diagonal", "offset", offset, integer=True)
     return manipulation.diagonal(x, offset=offset)
 
 
@@ -244,6 +273,8 @@ def trace(x, /, *, offset=0, dtype=None):
 
     Raises
     ------
+    TypeError
+        ``x`` is not an array, or ``offset`` not an integer.
     ValueError
         ``x`` has fewer than two axes.
 
@@ -251,8 +282,8 @@ def trace(x, /, *, offset=0, dtype=None):
     -----
     Linear; derivatives exact at any order.
     """
-    if len(x.shape) < 2:
-        raise ValueError(f"trace: x must have shape (..., m, n), got {tuple(x.shape)}")
+    _shapes.matrices("trace", x)
+    offset = _check.number("trace", "offset", offset, integer=True)
     return namespace(x).sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
 
 
@@ -273,23 +304,24 @@ def matrix_rank(x, /, *, rtol=None):
     Raises
     ------
     TypeError
-        ``x`` is not a floating-point array.
+        ``x`` is not a floating-point array, or ``rtol`` is not a number.
     ValueError
-        ``x`` is not an array of matrices.
+        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``rtol`` is not from 0 to 1.
 
     Notes
     -----
     A constant: it has no derivative, and lets none through.
     """
     _check.matrix("matrix_rank", "x", x)
-    rank = namespace(raw(x)).linalg.matrix_rank(raw(x), rtol=rtol)
+    rtol, values = relative_tolerance("matrix_rank", x, rtol), raw(x)
+    xp = namespace(values)
+    if 0 in values.shape[-2:]:
+        rank = xp.zeros(values.shape[:-2], dtype=xp.int64, device=device(values))
+    else:
+        with _check.backend_errors("matrix_rank", "x", _check.DIVERGED):
+            rank = xp.linalg.matrix_rank(values, rtol=rtol)
     return lift(rank) if is_traced(x) else rank
 
 
 def _same_kind(x1, x2):
     return (lift(x1), lift(x2)) if is_traced(x1) or is_traced(x2) else (x1, x2)
-
-
-def _multiply(x1, x2):
-    x1, x2 = _same_kind(x1, x2)
-    return x1 * x2

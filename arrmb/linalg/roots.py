@@ -1,6 +1,5 @@
 """Square roots of Hermitian positive definite matrices by products of matrices, without an eigendecomposition."""
 
-import operator
 from typing import Any, NamedTuple
 
 from .._xp import eps, eye_like, namespace, on_host, raw
@@ -79,9 +78,7 @@ def by_products(name, x, method, iterations):
         raise ValueError(f"{name}: method must be one of {known}{_OR_EIGH[name != 'square_roots']}, got {method!r}")
     op, steps = _METHODS[method]
     if iterations is not None:
-        if isinstance(iterations, bool) or not hasattr(iterations, "__index__"):
-            raise TypeError(f"{name}: iterations must be an integer, got {type(iterations).__name__}")
-        steps = operator.index(iterations)
+        steps = _check.number(name, "iterations", iterations, integer=True)
         if steps < 1:
             raise ValueError(f"{name}: iterations must be at least 1, got {steps}")
     if x.shape[-1] == 0:

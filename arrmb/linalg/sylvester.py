@@ -6,7 +6,9 @@ from . import _check
 
 __all__ = ["solve_lyapunov", "solve_sylvester"]
 
-_SINGULAR = "is outside the domain: the equation is singular"
+_SINGULAR = "is outside the domain: the equation is singular, {}; add a multiple of the identity to a"
+_SYLVESTER = _SINGULAR.format("an eigenvalue of a being minus one of b")
+_LYAPUNOV = _SINGULAR.format("an eigenvalue of a being minus the conjugate of one")
 
 
 def solve_sylvester(a, b, c, /):
@@ -85,5 +87,6 @@ def _solve(op, a, b, c):
         raise ValueError(f"{op}: c must have shape (..., {m}, {n}) for {sizes}, got {tuple(c.shape)}")
     dtype = xp.result_type(*named.values())
     a, b, c = (x if x is None or x.dtype == dtype else xp.astype(x, dtype) for x in (a, b, c))
-    with _check.backend_errors(op, "a" if b is None else "a or b", _SINGULAR):
+    name, why = ("a", _LYAPUNOV) if b is None else ("a or b", _SYLVESTER)
+    with _check.backend_errors(op, name, why):
         return _ops.sylvester(a, H(a) if b is None else b, c, name=op)

@@ -14,7 +14,7 @@ from . import _check
 
 __all__ = ["det", "inv", "logdeth", "slogdet", "solve", "solve_triangular"]
 
-_SINGULAR = "is singular: regularise it, for instance x + eps * I, or use a least-squares solution"
+_SINGULAR = "is singular: regularise it, for instance {0} + eps * I, or use {1}"
 
 
 class SlogdetResult(NamedTuple):
@@ -48,7 +48,7 @@ def inv(x, /):
     Smooth where invertible; derivatives exact at any order. Source: `arrmb.ops.inverse`.
     """
     _check.matrix("inv", "x", x, square=True)
-    with _check.backend_errors("inv", "x", _SINGULAR):
+    with _check.backend_errors("inv", "x", _SINGULAR.format("x", "pinv")):
         return _inverse.inv(x)
 
 
@@ -79,7 +79,7 @@ def solve(x1, x2, /):
     """
     _check.matrix("solve", "x1", x1, square=True)
     x1, x2 = _check.system("solve", x1=x1, x2=x2)
-    with _check.backend_errors("solve", "x1", _SINGULAR):
+    with _check.backend_errors("solve", "x1", _SINGULAR.format("x1", "lstsq")):
         return _inverse.solve(x1, x2)
 
 
@@ -117,7 +117,10 @@ def solve_triangular(a, b, /, *, lower=False, unit_diagonal=False):
     a, b = _check.system("solve_triangular", a=a, b=b)
     values = raw(a)
     if not unit_diagonal and on_host(a) and bool(namespace(values).any(diag_part(values) == 0.0)):
-        raise ValueError("solve_triangular: a has a zero on its diagonal: the triangle is singular")
+        raise ValueError(
+            "solve_triangular: a has a zero on its diagonal: the triangle is singular; add a multiple of the identity, "
+            "or use lstsq"
+        )
     vector = len(b.shape) == 1
     x = _triangular.solve_triangular(
         a, b[:, None] if vector else b, lower=bool(lower), unit_diagonal=bool(unit_diagonal)
@@ -170,7 +173,7 @@ def slogdet(x, /):
     TypeError
         ``x`` is not a floating-point array.
     ValueError
-        ``x`` is not square.
+        ``x`` is not square; where a derivative is taken (on a CPU), it is singular.
 
     Notes
     -----

@@ -23,7 +23,7 @@ logdeth: the Hermitian part of X is used; positive definite, smooth, exact at an
 """
 
 from .._lapack import svd as _backend_svd
-from .._xp import H, conj, device, diag_part, embed_diag, is_complex, is_traced, namespace, real, sym
+from .._xp import H, conj, device, diag_part, embed_diag, is_complex, is_traced, namespace, on_host, raw, real, sym
 from ..tape.core import Op, unlift
 from .cholesky import cholesky
 
@@ -145,8 +145,18 @@ def _i_imag(z):
     return namespace(z).astype(0.5 * (z - conj(z)), z.dtype)  # NumPy 1 widens scalars
 
 
+def _must_be_invertible(sign):
+    sign = raw(sign)
+    if on_host(sign) and bool(namespace(sign).any(sign == 0.0)):
+        raise ValueError(
+            "slogdet: x is singular: log|det| is -inf there and has no derivative; use det, or add a multiple of the "
+            "identity"
+        )
+
+
 def _slogdet_variation(saved, dx):
     x, sign = saved
+    _must_be_invertible(sign)
     xp = namespace(x, dx)
     t = xp.sum(diag_part(xp.linalg.solve(x, dx)), axis=-1)
     return _i_imag(t) * sign if is_complex(x) else xp.zeros_like(sign), real(t)
@@ -154,6 +164,7 @@ def _slogdet_variation(saved, dx):
 
 def _slogdet_adjoint(saved, sbar, lbar):
     x, sign = saved
+    _must_be_invertible(sign)
     tbar = lbar
     if sbar is not None and is_complex(x):
         tbar = _i_imag(conj(sign) * sbar)

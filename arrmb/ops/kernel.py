@@ -10,7 +10,7 @@ A kernel has a ``name`` for messages, and four methods of eigenvalues w (..., n)
 
 from __future__ import annotations
 
-from .._xp import eps, is_complex, is_traced, namespace, on_host
+from .._xp import eps, is_traced, namespace, on_host
 from ..tape.core import Forward, Traced
 from . import divided
 
@@ -49,6 +49,7 @@ class ScalarFunction:
         self._taylor = taylor
         self.domain = domain
         self._kink = kink
+        self.remedy = "add a multiple of the identity, or rectify it with clampmh"
 
     def eigenvalues(self, w):
         """Eigenvalues in the domain of f."""
@@ -72,7 +73,7 @@ class ScalarFunction:
             raise ValueError(
                 f"{self.name}: argument x must be positive "
                 f"{'semi' if self.domain == 'nonnegative' else ''}definite, its smallest eigenvalue is "
-                f"{float(xp.min(w)):.6g}; add a multiple of the identity, or rectify it with clampmh"
+                f"{float(xp.min(w)):.6g}; {self.remedy}"
             )
 
     def values(self, w):
@@ -95,9 +96,9 @@ class UserFunction:
 
     def __init__(self, name, f, df=None, ddf=None, *, odd=False):
         self.name = name
-        self._f = _as_array(f)
-        self._df = _as_array(df) if df else _derivative(self._f)
-        self._ddf = _as_array(ddf) if ddf else _derivative(self._df)
+        self._f = _as_array(name, "f", f)
+        self._df = _as_array(name, "df", df) if df else _derivative(self._f)
+        self._ddf = _as_array(name, "ddf", ddf) if ddf else _derivative(self._df)
         self._odd = odd
 
     def eigenvalues(self, w):
@@ -109,12 +110,8 @@ class UserFunction:
         if is_traced(y):
             raise TypeError(
                 f"{self.name}: the function of the eigenvalues depends on a traced array other than the matrix; "
-                "derivatives with respect to its parameters are not defined here: use eigh, V f(w) V^H"
-            )
-        if is_complex(y) or y.shape != w.shape or y.dtype != w.dtype:
-            raise TypeError(
-                f"{self.name}: f must map a real array to a real array of its shape and dtype, it made dtype {y.dtype} "
-                f"and shape {tuple(y.shape)} of {w.dtype} and {tuple(w.shape)}"
+                "derivatives with respect to its parameters are not offered: write them so that they enter outside f, "
+                f"such as a scaling of x, {self.name}(p * x, f)"
             )
         if not on_host(w) or 0 in w.shape:
             return y
@@ -143,8 +140,32 @@ class UserFunction:
         return divided.second_by_quadrature(w, self.first(w), self._ddf)
 
 
-def _as_array(f):
-    return lambda x: f(x) + 0.0 * x  # an array, if f is constant, too
+_OF_NUMPY = ("'Traced' does not support ufuncs", "a traced array cannot become a NumPy array")
+
+
+def _as_array(op, name, f):
+    """``f`` with an array as its result, if it is constant, too."""
+
+    def of_array(x):
+        try:
+            y = f(x)
+        except TypeError as error:
+            if not any(text in str(error) for text in _OF_NUMPY):
+                raise
+            raise TypeError(
+                f"{op}: {name} uses a function of NumPy, which a derivative cannot follow: xp = arrmb.namespace(w), "
+                "xp.exp(w)"
+            ) from error
+        if not hasattr(y, "dtype") and not isinstance(y, (int, float)):
+            raise TypeError(f"{op}: {name} must map a real array to a real array, it made a {type(y).__name__}")
+        if hasattr(y, "dtype") and (y.dtype != x.dtype or tuple(y.shape) not in ((), tuple(x.shape))):
+            raise TypeError(
+                f"{op}: {name} must map a real array to a real array of its shape and dtype, it made dtype {y.dtype} "
+                f"and shape {tuple(y.shape)} of {x.dtype} and {tuple(x.shape)}"
+            )
+        return y + 0.0 * x
+
+    return of_array
 
 
 def _derivative(f):

@@ -43,7 +43,8 @@ def _inverses(l1, u1):
         if bool(xp.any(zero)):
             column = int(xp.argmax(xp.reshape(xp.astype(zero, xp.int64), (-1,)))) % below.shape[-1]
             raise ValueError(
-                f"lu: column {column} of x depends linearly on those before it, to rounding: L and U have no derivative"
+                f"lu: column {column} of x depends linearly on those before it, to rounding: L and U have no "
+                "derivative; for the determinant use det or slogdet"
             )
     return namespace(l1).linalg.inv(l1), namespace(u1).linalg.inv(u1)
 

@@ -137,6 +137,8 @@ def _from_diagonal(ybar, shape, *, offset):
     xp = namespace(ybar)
     n, m = shape[-2:]
     k = ybar.shape[-1]
+    if k == 0:  # beyond the corner
+        return xp.zeros(shape, dtype=ybar.dtype, device=device(ybar))
     rows = embed(ybar, axis=-1, before=max(-offset, 0), after=n - k - max(-offset, 0))
     onto = xp.eye(n, m, k=offset, dtype=ybar.dtype, device=device(ybar))
     return rows[..., None] * onto

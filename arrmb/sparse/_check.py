@@ -1,9 +1,7 @@
 """Checks of the arguments of the sparse functions."""
 
-import operator
-
 from .._xp import is_array, is_complex, namespace, raw
-from ..linalg._check import floating
+from ..linalg._check import floating, number
 from ..ops.gauge import CHOICES
 from ..ops.pattern import Pattern
 
@@ -27,10 +25,7 @@ def entries(op, data, pattern):
 
 
 def options(op, n, k, which, method, tol, gauge):
-    try:
-        k = operator.index(k)
-    except TypeError:
-        raise TypeError(f"{op}: k must be an integer, got {k!r}") from None
+    k = number(op, "k", k, integer=True)
     if not 1 <= k <= n - 3:
         raise ValueError(
             f"{op}: k must be from 1 to n - 3 = {n - 3}, got {k}; for more of the spectrum use arrmb.linalg.eigh of a "
@@ -62,7 +57,9 @@ def starting(op, like, n, k, method, v0, maxiter):
         if not is_array(v0) or tuple(v0.shape) != shape or v0.dtype != like.dtype:
             found = f"{tuple(v0.shape)}, {v0.dtype}" if hasattr(v0, "dtype") else type(v0).__name__
             raise ValueError(f"{op}: v0 must be an array of shape {shape} and dtype {like.dtype}, got {found}")
-        namespace(v0, like)
+        xp = namespace(v0, like)
+        if not bool(xp.all(xp.any(v0 != 0.0, axis=0))):
+            raise ValueError(f"{op}: v0 must not be zero")
     maxiter = 10 * n + 1000 if maxiter is None else maxiter
     if isinstance(maxiter, bool) or not hasattr(maxiter, "__index__") or maxiter < 1:
         raise ValueError(f"{op}: maxiter must be a positive integer, got {maxiter!r}")

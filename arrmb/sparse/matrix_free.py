@@ -1,10 +1,8 @@
 """Extremal eigenpairs of a matrix that is known by its products."""
 
-import operator
-
 from .. import transforms, tree
 from .._xp import conj, device, eps, is_traced, namespace, raw, raw_namespace, real
-from ..linalg._check import DIVERGED, backend_errors, floating
+from ..linalg._check import DIVERGED, backend_errors, floating, number
 from ..linalg.eigen import EighResult
 from ..ops import eigsh as _eigsh
 from ..ops.krylov import start
@@ -80,11 +78,9 @@ def eigsh_operator(
         leaves = [lift(x) for x in leaves]
     below = raw_namespace(xp)
     dtype = below.result_type(*[raw(x) for x in leaves]) if dtype is None else dtype
-    if not below.isdtype(dtype, ("real floating", "complex floating")):
-        raise TypeError(f"{op}: dtype must be floating-point, got {dtype}")
-    if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
-        raise TypeError(f"{op}: n must be a positive integer, got {n!r}")
-    n = operator.index(n)
+    if dtype not in (below.float32, below.float64, below.complex64, below.complex128):
+        raise TypeError(f"{op}: dtype must be floating-point, such as xp.float64, got {dtype!r}")
+    n = number(op, "n", n, integer=True)
     k = _check.options(op, n, k, which, method, tol, gauge)
     product = _Product(op, matvec, structure, n, below.zeros((1,), dtype=dtype, device=device(leaves[0])))
     v0, maxiter = _check.starting(op, product.zero, n, k, method, v0, maxiter)
@@ -128,7 +124,15 @@ class _Product:
     def check(self, leaves):
         product, x, y = self.product([raw(v) for v in leaves]), *[start(self.zero, self.n, 1, seed=s) for s in (3, 4)]
         xp = namespace(x)
-        ax, ay = product(x), product(y)
+        try:
+            ax, ay = product(x), product(y)
+        except (ValueError, IndexError, RuntimeError) as error:  # what backends raise where shapes do not fit
+            if isinstance(error, NotImplementedError):
+                raise
+            raise ValueError(
+                f"{self.name}: matvec does not take x of shape {tuple(x.shape)}, n = {self.n} being the size of the "
+                f"matrix: {error}"
+            ) from error
         left, right = complex(xp.sum(conj(x) * ay)), complex(xp.sum(conj(ax) * y))
         size = [float(xp.sum(real(conj(v) * v))) ** 0.5 for v in (x, ay, ax, y)]
         if abs(left - right) > eps(x) ** 0.5 * (size[0] * size[1] + size[2] * size[3]):

@@ -93,6 +93,17 @@ def _repr(self):
     return f"Traced(level={self.trace.level}, {self.value!r})"
 
 
+def _format(self, spec):
+    if not spec:
+        return str(self)
+    if self.trace is CONSTANT:
+        return format(self.value, spec)
+    raise TypeError(
+        f"a traced array cannot be formatted with {spec!r}: return the value from the differentiated function "
+        "(has_aux=True) and format it there, or see arrmb.debug"
+    )
+
+
 def _install():
     def put(name, function):
         function.__name__ = name
@@ -156,6 +167,7 @@ def _install():
     put("__dlpack_device__", lambda self: raw(self).__dlpack_device__())
     put("__getattr__", _getattr)
     put("__repr__", _repr)
+    put("__format__", _format)
     Traced.__array_ufunc__ = None  # NumPy and CuPy operators defer to the reflected ones above
 
 

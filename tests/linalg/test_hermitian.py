@@ -184,9 +184,9 @@ def test_function_of_a_user_that_is_not_defined():
 
 
 def test_wrong_parameters():
-    with pytest.raises(TypeError, match="powmh: p must be a finite Python number, got array"):
+    with pytest.raises(TypeError, match="powmh: p must be a Python number, got ndarray"):
         linalg.powmh(X, np.asarray(0.5))
-    with pytest.raises(TypeError, match="clampmh: low must be a finite Python number"):
+    with pytest.raises(TypeError, match="clampmh: low must be a Python number, got NoneType"):
         linalg.clampmh(X, None)
     with pytest.raises(TypeError, match="spectral: f must be a function of an array, got float"):
         linalg.spectral(X, 2.0)
@@ -256,3 +256,73 @@ def test_near_ties_at_a_root_of_the_function(name, gap):
     # D²f of the all-ones 2 × 2 blocks: Σ_k f[i,k,j] (1 + 1) = 2 · 2 · f''/2
     change = arrmb.hvp(loss, (x,), (e,))[0][1:3, 1:3]
     assert np.max(np.abs(change - 2.0 * curvature)) <= (1e-12 + 30.0 * gap) * size
+
+
+def test_learnable_parameters_by_the_remedies_of_the_messages():
+    x, eye = Draw(12).hermitian((0.5, 0.5, 1.5, 3.0)), np.eye(4)
+    g = Draw(13).normal(4, 4)
+    for name, at, remedy in (
+        ("powmh", 0.7, lambda p: linalg.expmh(p * linalg.logmh(x))),
+        ("clampmh", 0.9, lambda low: linalg.clampmh(x - low * eye, 0.0) + low * eye),
+    ):
+        f = getattr(linalg, name)
+        np.testing.assert_allclose(remedy(at), f(x, at), atol=1e-13)
+        slope = arrmb.grad(lambda t, remedy=remedy: arrmb.namespace(t).sum(g * remedy(t)))(np.asarray(at))
+        h = 1e-6
+        np.testing.assert_allclose(slope, np.sum(g * (f(x, at + h) - f(x, at - h))) / (2 * h), rtol=1e-7)
+        for text in ("is a constant and has no derivative: for a learnable",):
+            with pytest.raises(TypeError, match=f"^{name}: .* {text}"):
+                arrmb.grad(lambda t, f=f: linalg.trace(f(x, t)))(np.asarray(at))
+    with pytest.raises(TypeError, match=r"write expmh\(p \* logmh\(x\)\)"):
+        arrmb.grad(lambda p: linalg.trace(linalg.powmh(x, p)))(np.asarray(2.0))
+    with pytest.raises(TypeError, match=r"write clampmh\(x - low \* I, 0\.0\) \+ low \* I"):
+        arrmb.grad(lambda p: linalg.trace(linalg.clampmh(x, p)))(np.asarray(2.0))
+
+
+@pytest.mark.parametrize("name", ["powmh", "clampmh"])
+def test_numbers_that_are_none(name):
+    f = getattr(linalg, name)
+    for wrong in (True, "a", 1j, None):
+        with pytest.raises(TypeError, match=rf"^{name}: \w+ must be a Python number, got {type(wrong).__name__}"):
+            f(X, wrong)
+    with pytest.raises(ValueError, match=rf"^{name}: \w+ must be a Python number, got NaN"):
+        f(X, float("nan"))
+    with pytest.raises(ValueError, match=rf"^{name}: \w+ must be finite, got -inf"):
+        f(X, float("-inf"))
+    np.testing.assert_array_equal(f(X, np.float32(0.5)), f(X, 0.5))
+    np.testing.assert_array_equal(f(X, np.int64(1)), f(X, 1.0))
+
+
+def test_integer_powers_of_indefinite_matrices_have_another_function():
+    x = np.diag([1.0, -2.0])
+    with pytest.raises(ValueError, match=r"with clampmh; for integer powers matrix_power$"):
+        linalg.powmh(x, 3)
+    with pytest.raises(ValueError, match=r"with clampmh$"):
+        linalg.powmh(x, 0.5)
+
+
+def test_what_functions_of_users_must_not_do(backend):
+    x = backend.put(np.diag([1.0, 2.0]), "float64")
+    xp = backend.xp
+    with pytest.raises(TypeError, match=r"^spectral: f must map .* it made dtype .*float32"):
+        linalg.spectral(x, lambda w: arrmb.namespace(w).astype(w, xp.float32))
+    with pytest.raises(TypeError, match=r"^spectral: f must map .* it made dtype .*bool"):
+        linalg.spectral(x, lambda w: w > 1.0)
+    with pytest.raises(TypeError, match=r"^svd_function: f must map .* it made a list"):
+        linalg.svd_function(x, lambda w: [1.0, 2.0])
+    with pytest.raises(TypeError, match=r"^spectral: df must map .* it made a NoneType"):
+        arrmb.grad(lambda x: linalg.trace(linalg.spectral(x, lambda w: w, df=lambda w: None)))(x)
+    message = (
+        r"^spectral: f uses a function of NumPy, which a derivative cannot follow: xp = arrmb.namespace\(w\), xp.exp"
+    )
+    for f in (np.exp, np.cumsum) if backend.name == "numpy" else ():
+        with pytest.raises(TypeError, match=message):
+            arrmb.grad(lambda x, f=f: linalg.trace(linalg.spectral(x, lambda w: 0.0 * f(w))))(x)
+
+
+def test_parameters_outside_the_function_of_a_user():
+    message = r"{0}: .* not offered: .* enter outside f, such as a scaling of x, {0}\(p \* x, f\)"
+    for name in ("spectral", "svd_function"):
+        with pytest.raises(TypeError, match=message.format(name)):
+            arrmb.grad(lambda p, name=name: linalg.trace(getattr(linalg, name)(X, lambda w: w * p)))(np.asarray(2.0))
+    check_grads(lambda p: linalg.spectral(p * X, lambda w: w**3), (np.asarray(2.0),))

@@ -71,3 +71,21 @@ def test_empty_matrices(backend, shape):
     y, pullback = arrmb.vjp(linalg.pinv, x)
     assert tuple(y.shape) == (*shape[:-2], shape[-1], shape[-2])
     assert tuple(pullback(y)[0].shape) == shape
+
+
+def test_bad_tolerances(backend):
+    x = backend.put(np.eye(3)[:, :2], "float64")
+    for name, f in {
+        "pinv": lambda v: linalg.pinv(x, rtol=v),
+        "lstsq": lambda v: linalg.lstsq(x, x, rtol=v),
+        "matrix_rank": lambda v: linalg.matrix_rank(x, rtol=v),
+    }.items():
+        for wrong in (True, 1j, "a", [0.1]):
+            with pytest.raises(TypeError, match=f"^{name}: rtol must be a Python number, got {type(wrong).__name__}"):
+                f(wrong)
+        for wrong in (-0.1, 1.0, float("inf")):
+            with pytest.raises(ValueError, match=f"^{name}: rtol is relative .* must be from 0 to 1, got"):
+                f(wrong)
+        with pytest.raises(ValueError, match=f"^{name}: rtol must be a Python number, got NaN"):
+            f(float("nan"))
+        np.testing.assert_array_equal(backend.get(f(np.float64(0.1))), backend.get(f(0.1)))

@@ -246,7 +246,7 @@ def test_errors():
         lambda: linalg.ky_fan_norm(x, 4): "ky_fan_norm: k must be an integer from 1 .* got 4",
         lambda: linalg.ky_fan_norm(x[0], 1): r"ky_fan_norm: x must have shape",
         lambda: linalg.schatten_norm(x, 0.5): "schatten_norm: p must be at least 1, .* got 0.5",
-        lambda: linalg.schatten_norm(x, math.nan): "schatten_norm: p must be at least 1, .* got nan",
+        lambda: linalg.schatten_norm(x, math.nan): "schatten_norm: p must be a Python number, got NaN",
         lambda: linalg.schatten_norm(np.full((2, 2), np.nan), 3): "schatten_norm: x has NaN or inf",
         lambda: linalg.ky_fan_norm(np.full((2, 2), np.nan), 1): "ky_fan_norm: x has NaN or inf",
     }.items():
@@ -257,3 +257,55 @@ def test_errors():
             linalg.schatten_norm(x, p)
     with pytest.raises(TypeError, match="ky_fan_norm: x has dtype int64"):
         linalg.ky_fan_norm(np.ones((2, 2), dtype=np.int64), 1)
+
+
+def test_orders_and_axes_that_are_none(backend):
+    x = backend.put(Draw(1).normal(4, 3), "float64")
+    traced = lambda f: arrmb.grad(lambda t: arrmb.namespace(t).sum(f(t)))(backend.put(np.asarray(3.0), "float64"))  # noqa: E731
+    for name in ("vector_norm", "matrix_norm"):
+        f = getattr(linalg, name)
+        for wrong in (None, True, 1j):
+            with pytest.raises(TypeError, match=f"^{name}: ord must be a Python number, got {type(wrong).__name__}"):
+                f(x, ord=wrong)
+        with pytest.raises(ValueError, match=f"^{name}: ord must be .*[nN]a[nN]"):
+            f(x, ord=math.nan)
+        with pytest.raises(TypeError, match=f"^{name}: ord is a constant and has no derivative: pass a Python number"):
+            traced(lambda t, f=f: f(x, ord=t))
+    with pytest.raises(TypeError, match=r"^vector_norm: ord must be a Python number, got str"):
+        linalg.vector_norm(x, ord="a")
+    with pytest.raises(TypeError, match=r"^schatten_norm: p is a constant .* xp\.sum\(svdvals\(x\) \*\* p"):
+        traced(lambda t: linalg.schatten_norm(x, t))
+    with pytest.raises(TypeError, match=r"^ky_fan_norm: k is a constant and has no derivative: pass a Python int"):
+        traced(lambda t: linalg.ky_fan_norm(x, t))
+    for wrong in (1.0, True, "a"):
+        with pytest.raises(TypeError, match=r"^ky_fan_norm: k must be a Python int"):
+            linalg.ky_fan_norm(x, wrong)
+    for run in (lambda f: f(x), lambda f: arrmb.vjp(f, x)):
+        for axis in (2, -3, (0, 5)):
+            with pytest.raises(ValueError, match=r"^vector_norm: axis -?\d is none of x, which has shape \(4, 3\)"):
+                run(lambda x, a=axis: linalg.vector_norm(x, axis=a))
+        with pytest.raises(TypeError, match=r"^vector_norm: axis must be a Python int, got float"):
+            run(lambda x: linalg.vector_norm(x, axis=1.0))
+
+
+def test_extremes_of_nothing(backend):
+    empty = backend.put(np.zeros((2, 0, 3)), "float64")
+    for run in (lambda f: f(empty), lambda f: arrmb.vjp(f, empty)[0]):
+        for ord in (math.inf, -math.inf, -1):
+            with pytest.raises(ValueError, match=r"^vector_norm: x has no entries, shape \(2, 0, 3\), and ord="):
+                run(lambda x, o=ord: linalg.vector_norm(x, axis=1, ord=o))
+        for ord in (math.inf, -math.inf):
+            with pytest.raises(ValueError, match=r"^matrix_norm: x has no entries, shape \(2, 0, 3\), and ord="):
+                run(lambda x, o=ord: linalg.matrix_norm(x, ord=o))
+        for ord in ("nuc", 2, -2, 1, -1, "fro"):
+            y = run(lambda x, o=ord: linalg.matrix_norm(x, ord=o, keepdims=True))
+            np.testing.assert_array_equal(backend.get(y), np.zeros((2, 1, 1)))
+
+
+def test_a_learnable_order_by_the_remedy_of_the_message():
+    for x in (Draw(3).normal(4, 3), Draw(3).with_singular_values(4, 3, [2.0, 1.0, 1.0])):
+        f = lambda x, p: arrmb.namespace(x, p).sum(linalg.svdvals(x) ** p, axis=-1) ** (1.0 / p)  # noqa: E731
+        xbar, slope = arrmb.grad(f, argnums=(0, 1))(x, np.asarray(3.0))
+        np.testing.assert_allclose(xbar, arrmb.grad(lambda x: linalg.schatten_norm(x, 3.0))(x), atol=1e-13)
+        difference = (linalg.schatten_norm(x, 3.0 + 1e-6) - linalg.schatten_norm(x, 3.0 - 1e-6)) / 2e-6
+        np.testing.assert_allclose(slope, difference, rtol=1e-7)

@@ -127,3 +127,127 @@ def test_errors():
         linalg.matrix_power(np.eye(2), 0.5)
     with pytest.raises(TypeError, match="vector_norm: x has dtype int64"):
         linalg.vector_norm(np.arange(3))
+
+
+def test_diagonals_beyond_the_corner(backend):
+    for shape, offset in (((4, 4), -9), ((2, 3, 4), 7), ((0, 0), 0), ((0, 0), 1), ((2, 0, 3), -2)):
+        x = backend.put(np.ones(shape), "float64")
+        xp = arrmb.namespace(x)
+        y, pullback = arrmb.vjp(lambda x, k=offset: linalg.diagonal(x, offset=k), x)
+        assert tuple(y.shape) == (*shape[:-2], 0)
+        np.testing.assert_array_equal(backend.get(pullback(y)[0]), np.zeros(shape))
+        total = lambda x, k=offset: arrmb.namespace(x).sum(linalg.trace(x, offset=k))  # noqa: E731
+        assert float(total(x)) == 0.0
+        np.testing.assert_array_equal(backend.get(arrmb.grad(total)(x)), np.zeros(shape))
+        np.testing.assert_array_equal(backend.get(arrmb.hvp(total, (x,), (xp.ones_like(x),))[0]), np.zeros(shape))
+
+
+ONE = np.ones((2, 3))
+LISTS = {
+    "matmul": (ONE, [[1.0]]),
+    "vecdot": (ONE, [1.0]),
+    "tensordot": (ONE, [1.0]),
+    "cross": (ONE, [1.0]),
+    "outer": (ONE[0], [1.0]),
+    "trace": ([[1.0]],),
+    "diagonal": (None,),
+    "matrix_transpose": ([[1.0]],),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_and_other_backends(name):
+    f, args = getattr(linalg, name), LISTS[name]
+    kind = type(args[-1]).__name__
+    with pytest.raises(TypeError, match=rf"^{name}: x2? must be an array, got {kind}: xp\.asarray"):
+        f(*args)
+    if len(args) == 2:
+        with pytest.raises(TypeError, match=rf"^{name}: x2 must be an array, got {kind}"):
+            arrmb.vjp(lambda x: f(x, args[1]), args[0])
+        strict = pytest.importorskip("array_api_strict")
+        with pytest.raises(TypeError, match=f"^{name}: x1, x2 are arrays of different backends"):
+            f(args[0], strict.ones((3,), dtype=strict.float64))
+
+
+SHAPES = {
+    "matmul, inner": (lambda x: linalg.matmul(x, x), r"matmul: x1 \(2, 3\) and x2 \(2, 3\) do not fit"),
+    "matmul, vector": (lambda x: linalg.matmul(x, x[:, 0]), r"matmul: x1 \(2, 3\) and x2 \(2,\) do not fit"),
+    "matmul, number": (lambda x: linalg.matmul(x, x[0, 0]), r"matmul: x1 \(2, 3\) and x2 \(\) do not fit.* \* for"),
+    "matmul, batch": (
+        lambda x: linalg.matmul(x[:, None, :], arrmb.namespace(x).ones((4, 3, 1))),
+        r"matmul: the other axes of x1 and x2, \(2,\) and \(4,\), do not broadcast",
+    ),
+    "transpose": (lambda x: linalg.matrix_transpose(x[0, :]), r"matrix_transpose: x must have shape .* got \(3,\)"),
+    "vecdot": (lambda x: linalg.vecdot(x, x[:, :2]), r"vecdot: x1 \(2, 3\) and x2 \(2, 2\) must have equal lengths"),
+    "vecdot, one": (lambda x: linalg.vecdot(x, x[:, :1]), "vecdot: .* must have equal lengths along axis -1"),
+    "vecdot, axis": (lambda x: linalg.vecdot(x, x, axis=-3), "vecdot: .* along axis -3, counted from the end"),
+    "vecdot, batch": (
+        lambda x: linalg.vecdot(x, arrmb.namespace(x).ones((5, 3))),
+        r"vecdot: the other axes of x1 and x2, \(2,\) and \(5,\), do not broadcast",
+    ),
+    "tensordot": (lambda x: linalg.tensordot(x, x), None),
+    "tensordot, lengths": (
+        lambda x: linalg.tensordot(x, x, axes=1),
+        r"tensordot: axes=1 must pair axes of x1 \(2, 3\)",
+    ),
+    "tensordot, many": (lambda x: linalg.tensordot(x, x, axes=3), r"tensordot: axes=3 is more .* x1 \(2, 3\)"),
+    "tensordot, less": (lambda x: linalg.tensordot(x, x, axes=-1), "tensordot: axes=-1 is more"),
+    "tensordot, range": (lambda x: linalg.tensordot(x, x, axes=((0, 4), (0, 1))), "tensordot: axes=.* must pair"),
+    "tensordot, twice": (lambda x: linalg.tensordot(x, x, axes=((0, 0), (0, 0))), "tensordot: axes=.* each once"),
+    "tensordot, unequal": (lambda x: linalg.tensordot(x, x, axes=((0, 1), (0,))), "tensordot: axes=.* as many axes"),
+    "cross": (lambda x: linalg.cross(x, arrmb.namespace(x).ones((5, 3))), "cross: the other axes of .* not broadcast"),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_that_do_not_fit(backend, name):
+    f, message = SHAPES[name]
+    x = backend.put(ONE, "float64")
+    for run in (lambda: f(x), lambda: arrmb.vjp(f, x)):
+        if message is None:
+            run()
+            continue
+        with pytest.raises(ValueError, match=f"^{message}"):
+            run()
+
+
+def test_constants_that_are_no_integers():
+    x = np.ones((3, 3))
+    for name, call in {
+        "trace: offset": lambda v: linalg.trace(x, offset=v),
+        "diagonal: offset": lambda v: linalg.diagonal(x, offset=v),
+        "cross: axis": lambda v: linalg.cross(x, x, axis=v),
+        "vecdot: axis": lambda v: linalg.vecdot(x, x, axis=v),
+        "tensordot: axes": lambda v: linalg.tensordot(x, x, axes=v),
+        "tensordot: an axis": lambda v: linalg.tensordot(x, x, axes=((0,), (v,))),
+        "matrix_power: n": lambda v: linalg.matrix_power(x, v),
+        "ky_fan_norm: k": lambda v: linalg.ky_fan_norm(x, v),
+        "sqrtmh: iterations": lambda v: linalg.sqrtmh(np.eye(3), method="newton-schulz", iterations=v),
+    }.items():
+        call(np.int64(1))
+        for wrong in (1.5, True, 1j):
+            with pytest.raises(TypeError, match=f"^{name} must be a Python int, got {type(wrong).__name__}"):
+                call(wrong)
+        with pytest.raises(TypeError, match=f"^{name} is a constant and has no derivative: pass a Python int"):
+            arrmb.grad(lambda v, call=call: arrmb.namespace(v).sum(call(v)))(np.asarray(1.0))
+    for wrong in ("a", (1, 2, 3), (0,)):
+        with pytest.raises(TypeError, match=r"^tensordot: axes must be an int or a pair of sequences of ints, got"):
+            linalg.tensordot(x, x, axes=wrong)
+
+
+def test_products_of_integers(backend):
+    x = backend.xp.asarray([[1, 2, 3], [4, 5, 6]])
+    a = np.arange(1, 7).reshape(2, 3)
+    t = backend.get(linalg.matrix_transpose(x))
+    np.testing.assert_array_equal(t, a.T)
+    np.testing.assert_array_equal(backend.get(linalg.matmul(x, linalg.matrix_transpose(x))), a @ a.T)
+    np.testing.assert_array_equal(backend.get(linalg.vecdot(x, x)), np.sum(a * a, axis=-1))
+    np.testing.assert_array_equal(backend.get(linalg.vecdot(x, x, axis=0)), np.sum(a * a, axis=0))
+    np.testing.assert_array_equal(backend.get(linalg.tensordot(x, x, axes=([1], [1]))), a @ a.T)
+
+
+def test_rank_of_odd_matrices(backend):
+    assert int(linalg.matrix_rank(backend.put(np.zeros((0, 3)), "float64"))) == 0
+    if backend.name != "cupy":
+        with pytest.raises(ValueError, match=r"^matrix_rank: x has NaN or inf"):
+            linalg.matrix_rank(backend.put(np.full((2, 2), np.nan), "float64"))

@@ -172,12 +172,12 @@ def test_empty_and_smallest(backend, method, shape):
         (
             lambda: linalg.sqrtmh(X, method="sign", iterations=2.0),
             TypeError,
-            "iterations must be an integer, got float",
+            "iterations must be a Python int, got float",
         ),
         (
             lambda: linalg.sqrtmh(X, method="sign", iterations=True),
             TypeError,
-            "iterations must be an integer, got bool",
+            "iterations must be a Python int, got bool",
         ),
         (lambda: linalg.square_roots(np.ones((2, 3))), ValueError, r"square_roots: x must have shape \(..., n, n\)"),
         (lambda: linalg.invsqrtmh(np.eye(2, dtype=int), method="pade"), TypeError, "invsqrtmh: x has dtype int64"),

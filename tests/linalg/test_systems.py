@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+import arrmb
 from arrmb import linalg
 from arrmb.testing import Draw, check_grads
 
@@ -51,3 +52,39 @@ def test_logdeth(backend):
             linalg.logdeth(backend.put(np.diag([1.0, -1.0]), "float64"))
     with pytest.raises(ValueError, match=r"logdeth: x must have shape \(\.\.\., n, n\), got \(2, 3\)"):
         linalg.logdeth(np.ones((2, 3)))
+
+
+def test_a_singular_matrix_has_no_derivative_of_its_log_determinant(backend):
+    x = backend.put(np.stack([np.eye(2), np.ones((2, 2))]), "float64")
+    if backend.name == "cupy":
+        return
+    total = lambda x: arrmb.namespace(x).sum(linalg.slogdet(x).logabsdet)  # noqa: E731
+    with np.errstate(divide="ignore"):
+        assert float(total(x)) == -np.inf
+        message = r"^slogdet: x is singular: log\|det\| is -inf there and has no derivative; use det, or add a multiple"
+        for run in (arrmb.grad(total), lambda x: arrmb.jvp(total, (x,), (x,)), lambda x: arrmb.hvp(total, (x,), (x,))):
+            with pytest.raises(ValueError, match=message):
+                run(x)
+    with pytest.raises(ValueError, match=r"^logdeth: x is not positive definite: add a multiple of the identity"):
+        arrmb.grad(lambda x: arrmb.namespace(x).sum(linalg.logdeth(x)))(x)
+
+
+def test_remedies_for_singular_systems(backend):
+    zero, one = backend.put(np.zeros((2, 2)), "float64"), backend.put(np.ones(2), "float64")
+    if backend.name == "cupy":
+        return
+    with pytest.raises(ValueError, match=r"^solve: x1 is singular: .* x1 \+ eps \* I, or use lstsq"):
+        linalg.solve(zero, one)
+    with pytest.raises(ValueError, match=r"^inv: x is singular: .* x \+ eps \* I, or use pinv"):
+        linalg.inv(zero)
+    with pytest.raises(ValueError, match=r"^solve_triangular: a has a zero on its diagonal: .*; add a multiple of"):
+        linalg.solve_triangular(zero, one)
+    for name in ("sqrtm", "logm"):
+        with pytest.raises(ValueError, match=f"^{name}: x has .*; add a multiple of the identity"):
+            getattr(linalg, name)(zero)
+    with pytest.raises(
+        ValueError, match=r"^solve_lyapunov: a .* conjugate of one; add a multiple of the identity to a"
+    ):
+        linalg.solve_lyapunov(zero, zero)
+    with pytest.raises(ValueError, match=r"^solve_sylvester: a or b .* one of b; add a multiple of the identity to a"):
+        linalg.solve_sylvester(zero, zero, zero)
