@@ -49,6 +49,12 @@ def second_order_pooling(features, *, masks=None, eps=1e-3, transform="log", ave
     d - n times. Derivatives are exact there, to second order. A region with an empty mask gives f(eps) I, and no
     gradient.
 
+    Features of deficient rank (less than both n and d) with ``||F||²`` far above ``eps``: rounding of F^H F is then not
+    small beside the eigenvalues that are ``eps``, and the gradient of the logarithm has a relative error of up to about
+    u ``||F||² / eps``, u the machine epsilon (with ``average``, ``||F||²/n``). At rank 3 of 6 with ``||F|| = 60`` and
+    ``eps = 1e-3`` it was 6e-3 in float32, 2e-11 in float64; that of the square root 4e-5 and 1e-13. Normalise the
+    features, or use float64, or a larger ``eps``.
+
     Source: Ionescu, Vantzos, Sminchisescu, "Training Deep Networks with Structured Layers by Matrix Backpropagation",
     arXiv:1509.07838; Carreira et al., "Semantic Segmentation with Second-Order Pooling", ECCV 2012; Li et al., "Is
     Second-order Information Helpful for Large-scale Visual Recognition?", ICCV 2017 (power).

@@ -49,7 +49,8 @@ def invh(x, /):
     Raises
     ------
     TypeError, ValueError
-        ``x`` is not an array of floating-point square matrices, or (on a CPU) has an eigenvalue 0."""
+        ``x`` is not an array of floating-point square matrices, or (on a CPU) has an eigenvalue that is exactly 0.
+        Where rounding makes it a small number instead, the inverse is finite and huge, about ``1/eps``."""
     return apply_kernel("invh", x, scalar.inverse)
 
 
@@ -96,7 +97,9 @@ def expmh(x, /):
 def sqrtmh(x, /, *, method="eigh", iterations=None):
     """Square root of Hermitian positive semidefinite matrices.
 
-    Differentiable where ``x`` is positive definite; at a zero eigenvalue the derivative is infinite, and raises.
+    Differentiable where ``x`` is positive definite. At a zero eigenvalue the derivative is infinite: it raises (on a
+    CPU) where the eigenvalue comes out as 0 or negative; where rounding makes it a small positive number instead, of
+    about eps times the largest, the derivative is finite and huge, as large as ``1/sqrt(eps)``.
 
     Parameters
     ----------
@@ -158,7 +161,8 @@ def powmh(x, /, p):
     ----------
     x : array (..., n, n), real or complex floating-point
         Positive definite; positive semidefinite is enough for ``p`` >= 0 (at a zero eigenvalue the first derivative is
-        infinite for 0 < ``p`` < 1, the second for ``p`` < 2 other than 0 and 1).
+        infinite for 0 < ``p`` < 1, the second for ``p`` < 2 other than 0 and 1: it raises on a CPU, or is finite and
+        huge, about ``eps**(p - 1)`` or ``eps**(p - 2)``, where rounding makes the eigenvalue a small positive number).
     p : float
         The exponent, a Python number; ``expmh(p * logmh(x))`` has a derivative in p. For integer powers of indefinite
         matrices see `matrix_power`.

@@ -2,9 +2,10 @@
 
 import numbers
 
-from .._xp import H, raw
+from .._xp import H, namespace, raw
 from ..ops import lstsq as _lstsq
 from ..ops import pinv as _pinv
+from ..ops import truncated_pinv as _truncated
 from . import _check
 
 __all__ = ["lstsq", "pinv"]
@@ -30,19 +31,25 @@ def pinv(x, /, *, rtol=None):
     TypeError
         ``x`` is not a floating-point array, or ``rtol`` is not a number.
     ValueError
-        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``rtol`` is not from 0 to 1.
+        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``rtol`` is not from 0 to 1; or
+        (on a CPU) a derivative is taken where a singular value is equal to ``rtol`` times the largest one, to rounding.
 
     Notes
     -----
-    The pseudo-inverse jumps where the rank changes. Derivatives are those along which the rank, as counted, does not
-    change; there they are exact at any order, whatever singular values coincide. Source: `arrmb.ops.pinv`.
+    The pseudo-inverse jumps where the rank changes; whatever singular values coincide does not matter.
+
+    * Without ``rtol`` only what is zero to rounding is left out. Derivatives are those along which the rank does not
+      change; there they are exact at any order. Source: `arrmb.ops.pinv`.
+    * With ``rtol`` what is left out need not be zero. Derivatives are those of the truncated pseudo-inverse, exact to
+      second order as long as no singular value crosses ``rtol`` times the largest one; a third raises. With a singular
+      value on the cut, to rounding, a derivative raises (NaN on a GPU). Source: `arrmb.ops.truncated_pinv`.
     """
     _check.matrix("pinv", "x", x)
     rtol = relative_tolerance("pinv", x, rtol)
     if 0 in x.shape[-2:]:
         return H(x)
     with _check.backend_errors("pinv", "x", _check.DIVERGED):
-        return _pinv.pinv(x, rtol=rtol)
+        return _pinv.pinv(x) if rtol is None else _truncated.truncated_pinv(x, rtol=rtol)
 
 
 def lstsq(a, b, /, *, rtol=None):
@@ -68,12 +75,16 @@ def lstsq(a, b, /, *, rtol=None):
         An argument is not a floating-point array, the arguments belong to different backends, or ``rtol`` is not a
         number.
     ValueError
-        Shapes do not fit, ``a`` is empty, or has NaN or inf where the backend looks, or ``rtol`` is not from 0 to 1.
+        Shapes do not fit, ``a`` is empty, or has NaN or inf where the backend looks, or ``rtol`` is not from 0 to 1; or
+        (on a CPU) a derivative is taken where a singular value of ``a`` is equal to ``rtol`` times the largest one, to
+        rounding.
 
     Notes
     -----
-    As for `pinv`: derivatives are those along which the rank does not change, exact at any order. Nothing m × m is
-    formed. Source: `arrmb.ops.lstsq`.
+    As for `pinv`: without ``rtol`` derivatives are those along which the rank does not change, exact at any order; with
+    it, those of the truncated solution, exact to second order as long as no singular value crosses ``rtol`` times the
+    largest one, and a third raises. Nothing m × m is formed, but for the second order with ``rtol``, a matrix of order
+    m + n. Source: `arrmb.ops.lstsq`, `arrmb.ops.truncated_pinv`.
     """
     _check.matrix("lstsq", "a", a)
     if 0 in a.shape[-2:]:
@@ -82,7 +93,12 @@ def lstsq(a, b, /, *, rtol=None):
     a, b = _check.system("lstsq", a=a, b=b)
     vector = len(b.shape) == 1
     with _check.backend_errors("lstsq", "a", _check.DIVERGED):
-        x = _lstsq.lstsq(a, b[:, None] if vector else b, rtol=rtol)
+        b = b[:, None] if vector else b
+        if rtol is None:
+            x = _lstsq.lstsq(a, b)
+        else:
+            y = _truncated.truncated_pinv(a, rtol=rtol)
+            x = namespace(y, b).matmul(y, b)
     return x[..., 0] if vector else x
 
 

@@ -41,8 +41,9 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     Notes
     -----
     Powers are taken relative to the largest absolute value, so that none leaves the range. At the zero vector, a kink,
-    the gradient is taken as 0. For ``ord=1`` so are the components of zero entries, and for
-    ``inf`` tied entries share the gradient. A power below 2 has no second derivative at zero entries.
+    the gradient is taken as 0. For 0 < ``ord`` <= 1 so are the components of zero entries, where there is a kink or an
+    infinite derivative; for ``ord`` < 0 a zero entry makes the norm 0, and the gradient is taken as 0. For ``inf`` tied
+    entries share the gradient. A power below 2 has no second derivative at zero entries: it is taken as 0 there.
     """
     _check.floating("vector_norm", "x", x)
     _check.number("vector_norm", "ord", ord)
@@ -64,7 +65,7 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
         squares = xp.real(xp.conj(x) * x) if is_complex(x) else x * x
         y = _root(xp.sum(squares, axis=axis, keepdims=keepdims), xp.sqrt)
     else:
-        y = _root(xp.sum(xp.abs(x) ** ord, axis=axis, keepdims=keepdims), lambda y: y ** (1.0 / ord))
+        y = _power_mean(xp.abs(x), axis, keepdims, ord)
     return _times(y, size)
 
 
@@ -79,6 +80,15 @@ def _axes(x, axis):
         if not -len(x.shape) <= a < len(x.shape):
             raise ValueError(f"vector_norm: axis {a} is none of x, which has shape {tuple(x.shape)}")
     return tuple(axes)
+
+
+def _power_mean(size, axis, keepdims, ord):
+    """(sum size^ord)^(1/ord), without a power of zero: its derivatives are infinite where the exponent is low."""
+    xp = namespace(size)
+    zero = size == 0.0
+    power = xp.where(zero, 0.0, xp.where(zero, 1.0, size) ** ord)
+    y = _root(xp.sum(power, axis=axis, keepdims=keepdims), lambda y: y ** (1.0 / ord))
+    return y if ord > 0 else xp.where(xp.any(zero, axis=axis, keepdims=keepdims), 0.0, y)
 
 
 def _largest(x, axis, keepdims):

@@ -133,13 +133,15 @@ def polar(x, /, *, side="right"):
     TypeError
         ``x`` is not a floating-point array.
     ValueError
-        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``side`` is unknown.
+        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``side`` is unknown; or (on a CPU)
+        a second derivative is taken where ``x`` is rank deficient to rounding.
 
     Notes
     -----
     Derivatives divide by sums of singular values: exact to second order whatever ties there are. They grow as one over
-    the smallest singular value for U; at deficient rank U is not unique, and they stay finite. A third derivative
-    raises. Source: `arrmb.ops.polar`.
+    the smallest singular value for U, and in the second order as its square. Where ``x`` is rank deficient to rounding,
+    U is not unique: first derivatives stay finite, a second raises (NaN on a GPU). A third derivative raises. Source:
+    `arrmb.ops.polar`.
     """
     _check.matrix("polar", "x", x)
     if side not in ("right", "left"):

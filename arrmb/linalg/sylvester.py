@@ -31,16 +31,17 @@ def solve_sylvester(a, b, c, /):
     TypeError
         An argument is not a floating-point array, or the arguments belong to different backends.
     ValueError
-        Shapes do not fit; or (on a CPU) the equation is singular, or so near to it that no digit of the solution would
-        be right. A GPU gives NaN.
+        Shapes do not fit; or (on a CPU) the equation is singular, or so near to it that no digit of the solution, in
+        norm, is sure to be right. A GPU gives NaN.
 
     Notes
     -----
     Smooth; derivatives exact at any order. The residual is of rounding size. With ``m * n`` up to 64 one system of
     ``m * n`` unknowns is solved; beyond, LAPACK's solver by Schur forms on the host, if SciPy is there. Without (on a
     GPU, for instance) the one system is solved up to ``m * n = 1024``; beyond, the eigenvalues of ``a`` and ``b`` must
-    all lie in one open half plane, left or right, as those of a stable Lyapunov equation do.
-    Source: `arrmb.ops.solve_sylvester`.
+    all lie in one open half plane, left or right, as those of a stable Lyapunov equation do. Whether the equation
+    counts as singular is judged by norms: badly graded matrices, such as ``a = b = diag(1e15, 1)``, may be refused
+    although single entries of the solution are well determined. Source: `arrmb.ops.solve_sylvester`.
     """
     return _solve("solve_sylvester", a, b, c)
 

@@ -15,12 +15,20 @@ A function of which only derivatives are known takes the Hermite-Genocchi integr
 
     f[a,b] = ∫₀¹ f'(b + t(a-b)) dt          f[a,b,c] = ∫₀¹∫₀¹ u f''(c + u(b-c) + uv(a-b)) du dv
 
-The rounding error of the quotient can be bounded. Where the integral agrees with the quotient within that bound, it is
-the better of the two, and is taken; where it does not (points far apart, on two sides of a kink), it is the worse.
-Thus no scale of f has to be known. The bound takes f and its divided differences to be as accurate as their size over
-the whole spectrum, and the rounding of their arguments, allow: near a root of f, where f(a) is small by cancellation,
-its own size says nothing. The rules have even numbers of nodes: none is in the middle, where an f that is defined on
-both sides of 0, such as 1/x, may have its pole.
+The rounding error of the quotient can be bounded. Where the integral is accurate, and agrees with the quotient within
+that bound, it is the better of the two, and is taken. Where it is not (points far apart, on two sides of a kink), the
+quotient is. The bound takes f and its divided differences to be as accurate as their size over the whole spectrum, and
+the rounding of their arguments, allow: near a root of f, where f(a) is small by cancellation, its own size says
+nothing. Thus no scale of f has to be known; but where f has a large range, the bound says little of its small values,
+and whether the integral is accurate is asked of itself: by a rule of half its order, the difference δ to which is about
+the root of its own error. With M the integral of |derivative| and V the range of the derivative, by that rule, it is
+accurate if
+
+    δ <= √eps M   or   δ <= 16 eps max|w| V/gap
+
+The second is what rounding errors of w change in the integral, for a derivative that is small by cancellation. All
+rules have even numbers of nodes: none is in the middle, where an f that is defined on both sides of 0, such as 1/x, may
+have its pole.
 
 Source: Higham, "Functions of Matrices" (2008), B.16; McCurdy, Ng and Parlett, "Accurate computation of divided
 differences of the exponential function", Math. Comp. 43 (1984), for recursion and series; Hermite-Genocchi: Isaacson
@@ -118,31 +126,50 @@ def _gauss(n):
 
 
 @functools.cache
-def _interval():
+def _interval(n):
     """(t, weight) of ∫₀¹ dt"""
-    return [((float(t),), float(w)) for t, w in zip(*_gauss(8))]
+    return [((float(t),), float(w)) for t, w in zip(*_gauss(n))]
 
 
 @functools.cache
-def _triangle():
+def _triangle(n):
     """(u, uv, weight) of ∫₀¹∫₀¹ u du dv"""
-    t, w = _gauss(4)
+    t, w = _gauss(n)
     return [((float(u), float(u * v)), float(wu * wv * u)) for u, wu in zip(t, w) for v, wv in zip(t, w)]
 
 
-def _integral(derivative, start, steps, rule):
-    """The integral of ``derivative`` over the points start + Σ node · step."""
-    total = 0.0  # one node at a time: what is in the cache counts for more than the number of calls
+def _at_nodes(derivative, start, steps, rule):
+    """(weight, derivative at the point start + Σ node · step), one node at a time.
+
+    What is in the cache counts for more than the number of calls.
+    """
     for nodes, weight in rule:
         point = start
         for node, step in zip(nodes, steps):
             point = point + node * step
-        total = total + weight * derivative(point)
-    return total
+        yield weight, derivative(point)
+
+
+def _integral(derivative, start, steps, rule, nodes, noise):
+    """The integral of ``derivative`` over start + Σ node · step, NaN where it is not accurate.
+
+    ``rule(nodes)`` is taken, and ``rule(nodes // 2)`` for comparison; ``noise`` is 16 eps max|w|.
+    """
+    xp = namespace(start)
+    total = sum(weight * y for weight, y in _at_nodes(derivative, start, steps, rule(nodes)))
+    half, size, low, high = 0.0, 0.0, None, None
+    for weight, y in _at_nodes(derivative, start, steps, rule(nodes // 2)):
+        half, size = half + weight * y, size + weight * xp.abs(y)
+        low, high = (y, y) if low is None else (xp.minimum(low, y), xp.maximum(high, y))
+    finite, gap = xp.isfinite(total) & xp.isfinite(size), xp.abs(sum(steps))
+    error = xp.abs(xp.where(finite, total, 1.0) - xp.where(finite, half, 0.0))  # no difference of two infinities
+    size, spread = (xp.where(finite, v, 0.0) for v in (size, xp.where(finite, high, 0.0) - xp.where(finite, low, 0.0)))
+    accurate = (error <= eps(start) ** 0.5 * size) | (error * gap <= noise * spread)
+    return xp.where(accurate | (gap == 0.0), total, float("nan"))
 
 
 def _better(numerator, gap, rounding, integral):
-    """The quotient or the integral, entry by entry; ``rounding`` is the error of the numerator."""
+    """The integral, or the quotient where that is not accurate; ``rounding`` is the error of the numerator."""
     xp = namespace(gap)
     equal, gap = gap == 0.0, nonzero(gap)
     quotient = numerator / gap
@@ -155,6 +182,10 @@ def _size(x):
     return xp.max(xp.abs(x), axis=(-2, -1), keepdims=True) if 0 not in x.shape else xp.abs(x)
 
 
+def _noise(w):
+    return 16.0 * eps(w) * _size(w[..., None])[..., 0]
+
+
 def first_by_quadrature(w, f, df):
     """The matrix of first divided differences, from f and f'."""
     xp = namespace(w)
@@ -163,7 +194,7 @@ def first_by_quadrature(w, f, df):
     of_argument = xp.abs(w * df(w))
     rounding = 4.0 * eps(w) * (2.0 * _size(fw[..., None]) + of_argument[..., :, None] + of_argument[..., None, :])
     numerator = fw[..., :, None] - fw[..., None, :]
-    return _better(numerator, a - b, rounding, _integral(df, b, [a - b], _interval()))
+    return _better(numerator, a - b, rounding, _integral(df, b, [a - b], _interval, 8, _noise(w)[..., None]))
 
 
 def second_by_quadrature(w, first, d2f):
@@ -183,5 +214,5 @@ def second_by_quadrature(w, first, d2f):
     for k, (numerator, gap) in enumerate(recursion(w, first)):
         rounding = 16.0 * eps(w) * (size + of_argument[..., k, None, None])
         a, b, c = ordered(wi, w[..., k, None], wj)
-        integral = xp.take(_integral(d2f, c, [b - c, a - b], _triangle()), places, axis=-1)
+        integral = xp.take(_integral(d2f, c, [b - c, a - b], _triangle, 4, _noise(w)), places, axis=-1)
         yield _better(numerator, gap, rounding, xp.reshape(integral, gap.shape))

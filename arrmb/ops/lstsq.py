@@ -8,8 +8,9 @@ With Y = A⁺ and the residual R = B - A X, the rule of the pseudo-inverse times
 Full column rank: the last term is zero. Y is never formed: Y v = V s⁺ (Q U)^H v.
 
 Source: Golub and Pereyra (1973), theorem 4.3; Giles (2008) has the case of full rank, 2.3.1, as two systems.
-Domain: any shape but empty matrices, real or complex, batched with broadcasting; constant rank, as for `pinv`. Exact at
-any order: second and higher orders run on X = Y B, Y from the op `pinv`.
+Domain: any shape but empty matrices, real or complex, batched with broadcasting; constant rank, and rtol only of the
+size of rounding, as for `pinv`; with a larger one, `truncated_pinv` times B. Exact at any order: second and higher
+orders run on X = Y B, Y from the op `pinv`.
 """
 
 from .._xp import H, namespace

@@ -5,14 +5,15 @@ Where the rank is constant (Golub and Pereyra, theorem 4.3):
     dY = -Y dA Y + Y Y^H dA^H (I - A Y) + (I - Y A) dA^H Y^H Y
     Abar = -Y^H Ybar Y^H + (I - A Y) Ybar^H Y Y^H + Y^H Y Ybar^H (I - Y A)
 
-A is that of the numerical rank, A = A Y A: a part of A below rtol s_max is left out of the products A Y and Y A. The
-rules need A and Y alone, so ties of singular values do not matter.
+They hold where A = A Y A: what rtol leaves out must be zero to rounding. Where it is not, there is
+`truncated_pinv.py`. The rules need A and Y alone, so ties of singular values do not matter.
 
     A = Q R (thin),  R = U s V^H  =>  Y = V s⁺ U^H Q^H
 
 Source: Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
 separate", SIAM J. Numer. Anal. 10 (1973), theorem 4.3.
-Domain: any shape but empty matrices, real or complex, batched. A⁺ jumps where the rank changes, and no derivative
+Domain: any shape but empty matrices, real or complex, batched; rtol of the size of rounding, as its default, max(m, n)
+eps, or with only zeros left out. A⁺ jumps where the rank changes, and no derivative
 exists there; the derivative given is that along which the rank stays as it was counted. Exact at any order.
 """
 

@@ -19,9 +19,10 @@ between groups alone. P = (Q^H X)_sym.
 
 Source: Higham, "Functions of Matrices" (2008), chapter 8; Kenney and Laub, "Polar decomposition and matrix sign
 function condition estimates", SIAM J. Sci. Stat. Comput. 12 (1991), for the derivative.
-Domain: any shape, real or complex, batched; full rank, otherwise Q is not unique (rules stay finite, without the pairs
-of zeros). Exact to second order at any ties and near ties, with a relative error of eps s_max/s_min and its square; a
-third derivative raises.
+Domain: any shape, real or complex, batched; full rank, otherwise Q is not unique: the first order stays finite, without
+the pairs of zeros; the second, where the smallest singular value is 0 to rounding, (m + n) eps s_max, raises an error,
+or is NaN where values cannot be looked at (GPU). Exact to second order at any ties and near ties, with a relative error
+of eps s_max/s_min and its square; a third derivative raises.
 """
 
 from .._lapack import svd as _backend_svd
@@ -29,6 +30,7 @@ from .._xp import H, namespace, sym
 from ..tape.core import Op
 from .dilation import odd_function
 from .groups import Groups
+from .kernel import rounding
 from .svd import _inverses
 
 
@@ -43,7 +45,15 @@ class Signs(Groups):
     def values(self, w):
         xp = namespace(w)
         ones = xp.ones_like(w[..., : self.k])
-        return xp.concat([-ones, xp.zeros_like(w[..., 2 * self.k :]), ones], axis=-1)
+        signs = xp.concat([-ones, xp.zeros_like(w[..., 2 * self.k :]), ones], axis=-1)
+        if self.k == 0:
+            return signs
+        return self.refused(
+            signs,
+            w,
+            w[..., -self.k, None] <= rounding(w),  # the smallest singular value
+            "polar: x is rank deficient to rounding: the second derivative of the polar factors does not exist there",
+        )
 
 
 def _forward(x):

@@ -230,6 +230,33 @@ def test_vectors_that_are_not_finite_or_empty(backend, ord):
                 np.testing.assert_array_equal(backend.get(y), truth)
 
 
+@pytest.mark.parametrize("complex", [False, True])
+@pytest.mark.parametrize("ord", [0.5, 0.9, 1.5, 1.9, 3, 2.5, -1, -2, -0.5])
+def test_zero_entries_of_a_vector(backend, ord, complex):
+    """Of ord > 0 the derivatives of the vector without its zeros, with 0 in their place; of ord < 0 zeros."""
+    d = Draw(4, complex)
+    dtype = "complex128" if complex else "float64"
+    full, e = d.normal(3, 5), d.normal(3, 5)
+    x = full * np.array([[1.0, 0.0, 1.0, 0.0, 1.0], [0.0] * 5, [1.0] * 5])
+    f = lambda x: linalg.vector_norm(x, axis=-1, ord=ord)  # noqa: E731
+    loss = lambda x: arrmb.namespace(x).sum(f(x) ** 2)  # noqa: E731
+    put = lambda v: backend.put(v, dtype)  # noqa: E731
+    gradient = backend.get(arrmb.grad(loss)(put(x)))
+    change = backend.get(arrmb.hvp(loss, (put(x),), (put(e),))[0])
+    value = backend.get(arrmb.jvp(f, (put(x),), (put(e),))[0])
+    part = np.array([0, 2, 4])
+    truths = [(2, slice(None), x[2], e[2])] + ([(0, part, x[0, part], e[0, part])] if ord > 0 else [])
+    expected = np.zeros((3, *x.shape), dtype=dtype)
+    for row, at, y, dy in truths:  # dense vectors, with plain powers
+        size = lambda v: arrmb.namespace(v).sum(arrmb.namespace(v).abs(v) ** ord) ** (1.0 / ord)  # noqa: E731
+        expected[0, row, 0] = size(y)
+        expected[1, row, at] = arrmb.grad(lambda v, size=size: size(v) ** 2)(y)
+        expected[2, row, at] = arrmb.hvp(lambda v, size=size: size(v) ** 2, (y,), (dy,))[0]
+    np.testing.assert_allclose(value, np.real(expected[0, :, 0]), rtol=1e-13)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(change, expected[2], rtol=1e-11, atol=1e-11)
+
+
 def test_a_batch_with_kinks_beside_regular_matrices():
     d = Draw(8)
     x = np.stack([d.with_singular_values(4, 3, s) for s in ([3.0, 2.0, 1.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0])])

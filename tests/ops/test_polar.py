@@ -44,6 +44,33 @@ def test_rules_are_finite_at_deficient_rank(check, m, n):
         assert np.all(np.isfinite(check.backend.get(v)))
 
 
+@pytest.mark.parametrize("exponent", [-30, 0, 30])
+@pytest.mark.parametrize("m, n", [(4, 3), (3, 4), (4, 4), (2, 2), (1, 1)])
+def test_second_order_at_deficient_rank(monkeypatch, m, n, exponent):
+    """Of rank one less by rounding alone, and exactly; near that, at 1e-10, there is a second derivative."""
+    d = Draw(3)
+    k = min(m, n)
+    by_rounding = 10.0**exponent * d.normal(m, k - 1) @ d.normal(k - 1, n) if k > 1 else np.zeros((m, n))
+    exactly = 10.0**exponent * np.diag([1.0] * max(m, n))[:m, :n] * (np.arange(n) < k - 1)
+    regular = 10.0**exponent * d.with_singular_values(m, n, [3.0, 2.0, 1.0, 1e-10][-k:])
+    for x in (by_rounding, exactly):
+        e = 10.0**exponent * d.normal(m, n)
+        for i in range(2):
+
+            def loss(x, i=i):
+                return arrmb.namespace(x).sum(polar(x)[i] ** 2 * np.arange(1.0, n + 1.0))
+
+            assert np.all(np.isfinite(arrmb.grad(loss)(x)))
+            with pytest.raises(ValueError, match="polar: x is rank deficient to rounding: the second derivative"):
+                arrmb.hvp(loss, (x,), (e,))
+            assert np.all(np.isfinite(arrmb.hvp(loss, (regular,), (e,))[0]))
+            with monkeypatch.context() as patch:
+                patch.setattr("arrmb.ops.groups.on_host", lambda x: False)
+                patch.setattr("arrmb.ops.spectral.on_host", lambda x: False)
+                h = arrmb.hvp(loss, (np.stack([x, regular]),), (np.stack([e, e]),))[0]
+            assert np.all(np.isnan(h[0])) and np.all(np.isfinite(h[1]))
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0), (2, 0, 3)])
 def test_matrices_without_entries(backend, shape):
     x = backend.put(np.zeros(shape), "float64")
