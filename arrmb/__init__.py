@@ -1,6 +1,6 @@
 """arrmb: structured matrix layers with exact derivatives, for NumPy, CuPy and every other Array API backend."""
 
-from . import io, layers, linalg, optim, sparse, tree
+from . import fft, io, layers, linalg, optim, sparse, tree
 from ._debug import debug
 from ._xp import namespace
 from .tape import namespace as _traced_namespace  # noqa: F401  this and the next complete the traced array
@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Op",
     "debug",
+    "fft",
     "grad",
     "hvp",
     "io",

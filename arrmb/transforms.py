@@ -7,7 +7,7 @@ import math
 
 from . import _arguments, tree
 from ._xp import broadcast_like, device, is_complex, is_inexact, namespace, raw, raw_namespace
-from .tape.core import Forward, Reverse, Traced, add, any_traced, below, lift, unlift
+from .tape.core import Forward, Reverse, Traced, add, any_traced, below, lift, rebox, unlift
 
 
 def vjp(f, *args):
@@ -52,7 +52,7 @@ def _record(f, args, has_aux=False):
     leaves, structure = _arguments.leaves(args, "argument")
     trace = Reverse()
     inputs = [trace.input(x) for x in leaves]
-    out = _call(f, structure.unflatten(inputs))
+    out = _call(f, structure.unflatten([rebox(x) for x in inputs]))  # f may update its arguments
     aux = None
     if has_aux:
         if not (isinstance(out, tuple) and len(out) == 2):

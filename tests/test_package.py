@@ -62,7 +62,7 @@ LAYERS = [
     ["_xp", "_lapack", "tree"],
     ["tape.core"],
     ["ops"],
-    ["linalg"],
+    ["linalg", "fft"],
     ["tape"],
     ["transforms", "_arguments", "_debug"],
     ["sparse"],

@@ -114,6 +114,11 @@ remainder = Op(
 )
 
 
+# the next number after a in the direction of b: a, but for rounding
+
+nextafter = Op("nextafter", lambda a, b: (namespace(a, b).nextafter(a, b), ()), (_same, None), (_same, None))
+
+
 # smooth functions of two real arrays
 
 

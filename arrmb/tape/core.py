@@ -64,7 +64,10 @@ class Op:
 
 
 class Traced:
-    """An array on a trace. ``link`` is its node on a reverse trace, its tangent on a forward one."""
+    """An array on a trace. ``link`` is its node on a reverse trace, its tangent on a forward one.
+
+    It is a box: an update in place (`updates.py`) puts a new value, trace and link into it.
+    """
 
     __slots__ = ("link", "trace", "value")
     is_traced_by_arrmb = True
@@ -79,6 +82,7 @@ class Constant:
     """The trace below all others: raw arrays lifted to it mix with traced ones, and have no derivative."""
 
     level = 0
+    readable = True  # there is no derivative that a conversion would cut
 
     def run(self, op, args, params):
         y = op(*(a.value if type(a) is Traced else a for a in args), **params)
@@ -91,6 +95,11 @@ CONSTANT = Constant()
 def lift(x):
     """A raw array as a traced constant, so that it can meet traced arrays on any backend; anything else as it is."""
     return Traced(x, CONSTANT, None) if type(x) is not Traced and is_array(x) else x
+
+
+def rebox(x):
+    """The traced array ``x`` in a box of its own: an update of one does not reach the other."""
+    return Traced(x.value, x.trace, x.link)
 
 
 def unlift(x):
@@ -112,7 +121,7 @@ def below(trace, x, nested):
             "a traced array has leaked: it was kept from a derivative that has ended. Return what you need from the "
             "differentiated function instead (has_aux=True)"
         )
-    return x if nested else unlift(x)
+    return (rebox(x) if type(x) is Traced else x) if nested else unlift(x)
 
 
 def _unbox(trace, args):
@@ -130,7 +139,9 @@ def _unbox(trace, args):
                 nested = True
         values.append(a)
         links.append(link)
-    return [lift(v) for v in values] if nested else values, links, nested
+    if nested:  # what rules will see later must not follow an update of the caller's box
+        values = [rebox(v) if type(v) is Traced else lift(v) for v in values]
+    return values, links, nested
 
 
 class Reverse:
@@ -143,6 +154,7 @@ class Reverse:
     """
 
     __slots__ = ("level", "numbers", "tape")
+    readable = False
 
     def __init__(self):
         self.level = next(_levels)
@@ -231,6 +243,7 @@ class Forward:
     """Pushes a tangent through every op as it runs."""
 
     __slots__ = ("level",)
+    readable = False
 
     def __init__(self):
         self.level = next(_levels)
@@ -263,6 +276,7 @@ class Debug:
     """Runs every op on what lies below and hands the result to ``look(op, args, y)``."""
 
     __slots__ = ("level", "look")
+    readable = False
 
     def __init__(self, look):
         self.level = next(_levels)

@@ -1,23 +1,25 @@
-"""The Array API namespace of traced arrays: `functions.py` and `arrmb.linalg` over the namespace of what they hold."""
+"""The Array API namespace of traced arrays: `functions`, `arrmb.linalg` and `arrmb.fft`."""
 
 import functools
+import types
 
-from .. import linalg
+from .. import fft, linalg
 from .._xp import is_inexact, namespace, raw
 from . import functions
-from .core import CONSTANT, Traced, lift
+from .core import CONSTANT, Traced, lift, rebox
 
 # Functions whose result does not depend differentiably on their arguments: computed below, returned as constants.
 _CONSTANT = set(
     "all any argmax argmin argsort bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift "
     "bitwise_xor ceil count_nonzero equal floor floor_divide greater greater_equal isfinite isin isinf isnan less "
-    "less_equal logical_and logical_not logical_or logical_xor nonzero not_equal round searchsorted sign signbit trunc "
-    "empty empty_like eye ones ones_like zeros zeros_like".split()
+    "less_equal logical_and logical_not logical_or logical_xor nonzero not_equal round searchsorted signbit trunc "
+    "empty empty_like eye ones ones_like zeros zeros_like from_dlpack".split()
 )
 # Functions that would depend on a traced argument, and for which there is no rule: of constants only.
-_OF_CONSTANTS = set("arange linspace nextafter unique_all unique_counts unique_inverse unique_values".split())
+_OF_CONSTANTS = {"arange"}
 _DATA = set("bool pi e inf nan newaxis int8 int16 int32 int64 uint8 uint16 uint32 uint64".split())
 _DATA |= set("float32 float64 complex64 complex128 finfo iinfo isdtype result_type can_cast".split())
+_OF_DTYPES = set("result_type can_cast finfo iinfo".split())
 _DATA |= {"__array_namespace_info__", "__array_api_version__"}
 
 
@@ -28,20 +30,20 @@ class TracedNamespace:
         self.raw = raw
         self.__name__ = raw.__name__  # so that array_namespace(traced, raw) finds one namespace
         self.linalg = linalg
+        if hasattr(raw, "fft"):
+            of_no_array = {name: _below(getattr(raw.fft, name)) for name in ("fftfreq", "rfftfreq")}
+            self.fft = types.SimpleNamespace(**{name: getattr(fft, name) for name in fft.__all__}, **of_no_array)
 
     def __repr__(self):
         return f"<namespace of traced arrays over {self.raw.__name__}>"
 
     def __getattr__(self, name):
-        function = getattr(functions, name, None) if not name.startswith("_") else None
-        if function is not None and getattr(function, "__module__", None) == functions.__name__:
-            function = _lifting(function)
+        if name in functions.BY_NAME:
+            function = _lifting(functions.BY_NAME[name])
         elif name in _CONSTANT or name in _OF_CONSTANTS:
             function = _below(getattr(self.raw, name), name in _OF_CONSTANTS)
         elif name in _DATA:
-            function = (
-                _of_dtypes(getattr(self.raw, name)) if name in ("result_type", "can_cast") else getattr(self.raw, name)
-            )
+            function = _of_dtypes(getattr(self.raw, name)) if name in _OF_DTYPES else getattr(self.raw, name)
         else:
             raise AttributeError(
                 f"no rule for {name!r}: the namespace of traced arrays does not have it"
@@ -52,11 +54,24 @@ class TracedNamespace:
 
     def asarray(self, x, /, *, dtype=None, device=None, copy=None):
         if type(x) is Traced:
-            return x if dtype is None else self.astype(x, dtype)
+            if dtype is None or dtype == x.dtype:
+                return rebox(x) if copy else x
+            if copy is False:
+                raise ValueError(f"asarray: dtype {dtype} from {x.dtype} takes a copy, and copy=False forbids one")
+            return self.astype(x, dtype)
         if isinstance(x, (list, tuple)) and _holds_traced(x):
             parts = [self.asarray(v) for v in x]
             return self.asarray(self.stack(parts), dtype=dtype)
         return lift(self.raw.asarray(x, dtype=dtype, device=device, copy=copy))
+
+    def linspace(self, start, stop, /, num, *, dtype=None, device=None, endpoint=True):
+        if type(start) is not Traced and type(stop) is not Traced:
+            return lift(self.raw.linspace(start, stop, num, dtype=dtype, device=device, endpoint=endpoint))
+        like = start if type(start) is Traced else stop
+        steps = self.raw.linspace(
+            0.0, 1.0, num, dtype=dtype or like.dtype, device=device or like.device, endpoint=endpoint
+        )
+        return start + (stop - start) * steps
 
     def full(self, shape, fill_value, *, dtype=None, device=None):
         if type(fill_value) is Traced:  # a 0-d array
@@ -114,12 +129,16 @@ def _has_derivative(x):
 
 
 def _of_dtypes(function):
-    return lambda *args: function(*[raw(a) for a in args])
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        return function(*[raw(a) for a in args], **kwargs)
+
+    return wrapped
 
 
 @functools.cache
-def _over(raw):
+def traced_over(raw):
     return TracedNamespace(raw)
 
 
-Traced.__array_namespace__ = lambda self, /, *, api_version=None: _over(namespace(raw(self)))
+Traced.__array_namespace__ = lambda self, /, *, api_version=None: traced_over(namespace(raw(self)))

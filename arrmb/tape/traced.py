@@ -3,9 +3,12 @@
 They are attached to the engine's `Traced` here, above the ops, so that the engine itself knows none of them.
 """
 
+import operator
+
 from .._xp import conj, device, namespace, raw, raw_key
 from ..ops import arithmetic, elementwise, indexing, manipulation, matmul
-from .core import CONSTANT, Traced, lift
+from . import updates
+from .core import Traced, lift, rebox
 
 _SCALARS = (bool, int, float, complex)
 
@@ -58,17 +61,10 @@ def _without_derivative(name):
     return method
 
 
-def _refuse_update(self, key, value):
-    raise TypeError(
-        "a traced array cannot be updated in place: its old value is part of the recorded computation. "
-        "Build a new one: xp.where(mask, new, old), xp.concat([...]), xp.stack([...]), or multiply by a mask and add"
-    )
-
-
-def _refuse_conversion(target, advice):
+def _refuse_conversion(target, advice, convert=None):
     def method(self, *args, **kwargs):
-        if self.trace is CONSTANT:  # nothing to lose: it has no derivative
-            return getattr(self.value, method.__name__)(*args, **kwargs)
+        if self.trace.readable:
+            return convert(self.value) if convert else getattr(self.value, method.__name__)(*args, **kwargs)
         raise TypeError(f"a traced array cannot become {target}, which would cut its derivative: {advice}")
 
     return method
@@ -96,7 +92,7 @@ def _repr(self):
 def _format(self, spec):
     if not spec:
         return str(self)
-    if self.trace is CONSTANT:
+    if self.trace.readable:
         return format(self.value, spec)
     raise TypeError(
         f"a traced array cannot be formatted with {spec!r}: return the value from the differentiated function "
@@ -122,10 +118,10 @@ def _install():
         put(f"__{name}__", method)
         put(f"__r{name}__", reflected)
     put("__neg__", lambda self: elementwise.negative(self))
-    put("__pos__", lambda self: self)
+    put("__pos__", rebox)
     put("__abs__", lambda self: elementwise.abs(self))
     put("__getitem__", lambda self, key: indexing.index(self, raw_key(key)))
-    put("__setitem__", _refuse_update)
+    put("__setitem__", updates.setitem)
     put("__iter__", lambda self: iter(manipulation.unstack(self, axis=0)))
     put("__len__", _len)
     put("__bool__", lambda self: bool(self.value))
@@ -140,15 +136,23 @@ def _install():
         "and convert the result"
     )
     for name, target in {
-        "__array__": "a NumPy array",
-        "__float__": "a Python float",
-        "__complex__": "a Python complex",
-        "__int__": "a Python int",
-        "__index__": "an index",
-        "__dlpack__": "a DLPack capsule",
-        "__reduce_ex__": "a pickle",
+        "__array__": ("a NumPy array",),
+        "__float__": ("a Python float", float),
+        "__complex__": ("a Python complex", complex),
+        "__int__": ("a Python int", int),
+        "__index__": ("an index", operator.index),
+        "__reduce_ex__": ("a pickle",),
     }.items():
-        put(name, _refuse_conversion(target, advice))
+        put(name, _refuse_conversion(target[0], advice, *target[1:]))
+
+    to_capsule = _refuse_conversion("a DLPack capsule", advice)
+    to_capsule.__name__ = "__dlpack__"
+
+    def dlpack(self, /, *, stream=None, max_version=None, dl_device=None, copy=None):
+        given = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        return to_capsule(self, **{k: v for k, v in given.items() if v is not None})
+
+    put("__dlpack__", dlpack)
 
     for name, get in {
         "shape": lambda self: self.value.shape,
@@ -160,8 +164,8 @@ def _install():
         "mT": lambda self: manipulation.matrix_transpose(self),
     }.items():
         setattr(Traced, name, property(get))
-    put("__copy__", lambda self: self)  # it does not change
-    put("__deepcopy__", lambda self, memo: self)
+    put("__copy__", lambda self: rebox(self))
+    put("__deepcopy__", lambda self, memo: rebox(self))
     put("conjugate", lambda self: conj(self))
     put("to_device", lambda self, target, /, *, stream=None: manipulation.to_device(self, target=target))
     put("__dlpack_device__", lambda self: raw(self).__dlpack_device__())

@@ -13,9 +13,10 @@ import numpy as np
 from .. import tree
 from .._xp import device, is_complex, namespace
 from . import properties
+from .conformance import traced_namespace
 from .inputs import Backend, Draw, backends
 
-__all__ = ["Backend", "Draw", "backends", "check_grads", "check_op"]
+__all__ = ["Backend", "Draw", "backends", "check_grads", "check_op", "traced_namespace"]
 
 
 def check_op(

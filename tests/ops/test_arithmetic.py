@@ -225,3 +225,8 @@ def test_clip_at_its_bounds(backend):
     x = backend.put(np.asarray([-1.0, 0.0, 0.5, 1.0, 2.0]), "float64")
     g = arrmb.grad(lambda x: arrmb.namespace(x).sum(arrmb.namespace(x).clip(x, 0.0, 1.0)))(x)
     np.testing.assert_array_equal(backend.get(g), [0.0, 1.0, 1.0, 1.0, 0.0])
+
+
+def test_nextafter(check_real):
+    """One rounding error beside its first argument, and with its derivative."""
+    check_real(arithmetic.nextafter, lambda d: (d.normal(2, 3), d.normal(2, 3)), reference=lambda a, b: a)
