@@ -18,7 +18,7 @@ in `projector`; along others sign jumps, and has none.
 
 from .._xp import namespace, on_host
 from .divided import nonzero, recursion
-from .kernel import rounding
+from .gauge import rounding
 
 
 class Groups:

@@ -13,12 +13,7 @@ from __future__ import annotations
 from .._xp import eps, is_traced, namespace, on_host
 from ..tape.core import Forward, Traced
 from . import divided
-
-
-def rounding(w):
-    """What the largest eigenvalue of each matrix leaves uncertain in all of them, (..., 1)."""
-    xp = namespace(w)
-    return max(10, w.shape[-1]) * eps(w) * xp.max(xp.abs(w), axis=-1, keepdims=True)
+from .gauge import rounding
 
 
 class ScalarFunction:
