@@ -29,8 +29,8 @@ from .._lapack import svd as _backend_svd
 from .._xp import H, namespace, sym
 from ..tape.core import Op
 from .dilation import odd_function
+from .gauge import rounding
 from .groups import Groups
-from .kernel import rounding
 from .svd import _inverses
 
 
