@@ -1,4 +1,7 @@
-"""The Array API namespace of traced arrays: `functions`, `arrmb.linalg` and `arrmb.fft`."""
+"""The Array API namespace of traced arrays: `functions`, `arrmb.linalg` and `arrmb.fft`.
+
+Beyond the standard it has `special`, where `scipy.special` looks for a namespace's own special functions.
+"""
 
 import functools
 import types
@@ -7,6 +10,7 @@ from .. import fft, linalg
 from .._xp import is_inexact, namespace, raw
 from . import functions
 from .core import CONSTANT, Traced, lift, rebox
+from .functions import special
 
 # Functions whose result does not depend differentiably on their arguments: computed below, returned as constants.
 _CONSTANT = set(
@@ -30,6 +34,7 @@ class TracedNamespace:
         self.raw = raw
         self.__name__ = raw.__name__  # so that array_namespace(traced, raw) finds one namespace
         self.linalg = linalg
+        self.special = types.SimpleNamespace(**{n: _lifting(getattr(special, n)) for n in special.__all__})
         if hasattr(raw, "fft"):
             of_no_array = {name: _below(getattr(raw.fft, name)) for name in ("fftfreq", "rfftfreq")}
             self.fft = types.SimpleNamespace(**{name: getattr(fft, name) for name in fft.__all__}, **of_no_array)
