@@ -4,15 +4,22 @@
     subtract   d(a - b) = da - db                    divide     d(a/b) = (da - y db)/b,    y = a/b
     remainder  d        = da - floor(a/b) db
     power      d(a^b)   = b a^(b-1) da + y log(a) db
-    atan2      d        = (b da - a db)/(a² + b²)    hypot      d      = (a da + b db)/y
-    logaddexp  d        = softmax weights, e^(a-y) da + e^(b-y) db
+    hypot      d        = (a/y) da + (b/y) db        atan2      d      = (b/h da - a/h db)/h,    h = hypot(a, b)
+    logaddexp  d        = softmax weights, da/(1 + e^(b-a)) + db/(1 + e^(a-b))
 
 Each adjoint multiplies by the conjugate of the same factor. The engine sums a cotangent over broadcast axes.
 
 Source: Griewank and Walther, "Evaluating Derivatives" (2nd ed., 2008), 3.1 and 3.2; derivatives of
 the elementary functions: NIST Handbook of Mathematical Functions (2010), 4.7.
-Domain: smooth, any order, save for power at base 0 with an exponent below the order, and maximum, minimum and where,
-which are piecewise linear: at a tie, maximum and minimum give half of the derivative to each side.
+Domain: smooth, any order, save at these corners, each with its convention.
+power: at base 0 any order where the exponent is whole or above the order; the derivative in the exponent is taken as 0
+there. At a negative base it is NaN (the logarithm), and does not arise for an exponent that is a constant.
+remainder: at a multiple, the one-sided derivative on the side of the value 0.
+hypot, atan2: 0 at (0, 0), all orders. Elsewhere no square of an argument is taken: large and tiny ones are in range.
+logaddexp: equal infinities share the derivative, ½ each; beside another number -inf has none and +inf has all of it.
+maximum, minimum: piecewise linear; at a tie half of the derivative goes to each side.
+where: piecewise linear; the derivative of the side not taken is not looked at, be it infinite or NaN.
+clip: piecewise linear; 1 from one bound to the other, both included.
 """
 
 import operator
@@ -84,8 +91,9 @@ def _power_da(saved):
     a, b, _ = saved
     if isinstance(b, (int, float, complex)):
         return b * a ** (b - 1) if b != 0 else 0.0
-    xp = namespace(b)
-    b_minus_1 = xp.where(b == 0, 0, b - 1)  # 0 · a^(-1) is 0 at a = 0 as well
+    xp = namespace(a, b)
+    # 0 · a^(-1) is 0 at a = 0 as well; elsewhere b - 1 stays, for the mixed derivative a^(-1) at b = 0 needs it
+    b_minus_1 = xp.where((a == 0) & (b == 0), 0, b - 1)
     return b * a**b_minus_1
 
 
@@ -99,11 +107,12 @@ def _power_db(saved):
 power = partials("power", _power_forward, _power_da, _power_db)
 
 
-# remainder: a - floor(a/b) b, where floor(a/b) is locally constant
+# remainder: y = a - q b, where q is locally constant: that of y, which floor(a/b), rounded, may miss by one (1 % 0.1)
 
 
 def _remainder_forward(a, b):
-    return a % b, (namespace(a, b).floor(a / b),)
+    y = a % b
+    return y, (namespace(y).round((a - y) / b),)
 
 
 remainder = Op(
@@ -119,18 +128,30 @@ remainder = Op(
 nextafter = Op("nextafter", lambda a, b: (namespace(a, b).nextafter(a, b), ()), (_same, None), (_same, None))
 
 
-# smooth functions of two real arrays
+# functions of two real arrays: the direction (a, b) / y instead of squares, which leave the range of the dtype
+
+
+def _over(numerator, y):
+    """``numerator / y``; 0, with all its derivatives, where y is 0."""
+    xp = namespace(y)
+    at_0 = y == 0
+    return xp.where(at_0, 0.0, numerator) / xp.where(at_0, 1.0, y)
 
 
 def _atan2_forward(a, b):
     return namespace(a, b).atan2(a, b), (a, b)
 
 
+def _atan2_partial(a, b, part):
+    y = namespace(a, b).hypot(a, b)
+    return _over(_over(part, y), y)
+
+
 atan2 = partials(
     "atan2",
     _atan2_forward,
-    lambda saved: saved[1] / (saved[0] * saved[0] + saved[1] * saved[1]),
-    lambda saved: -saved[0] / (saved[0] * saved[0] + saved[1] * saved[1]),
+    lambda s: _atan2_partial(s[0], s[1], s[1]),
+    lambda s: -_atan2_partial(s[0], s[1], s[0]),
 )
 
 
@@ -139,36 +160,41 @@ def _hypot_forward(a, b):
     return y, (a, b, y)
 
 
-hypot = partials("hypot", _hypot_forward, lambda s: s[0] / s[2], lambda s: s[1] / s[2])
+hypot = partials("hypot", _hypot_forward, lambda s: _over(s[0], s[2]), lambda s: _over(s[1], s[2]))
 
 
 def _logaddexp_forward(a, b):
-    y = namespace(a, b).logaddexp(a, b)
-    return y, (a, b, y)
+    return namespace(a, b).logaddexp(a, b), (a, b)
 
 
-logaddexp = partials(
-    "logaddexp",
-    _logaddexp_forward,
-    lambda s: namespace(s[2]).exp(s[0] - s[2]),
-    lambda s: namespace(s[2]).exp(s[1] - s[2]),
-)
+def _share(a, b):
+    """e^a / (e^a + e^b) from a - b: exact where a and b are large, and ½ at equal infinities."""
+    xp = namespace(a, b)
+    same = xp.isinf(a) & (a == b)
+    d = xp.where(same, 0.0, a) - xp.where(same, 0.0, b)
+    e = xp.exp(xp.where(d < 0.0, d, -d))
+    return xp.where(d < 0.0, e, 1.0) / (1.0 + e)
 
 
-# piecewise linear: each side has the weight 1 where it is selected, ½ at a tie, 0 elsewhere
+logaddexp = partials("logaddexp", _logaddexp_forward, lambda s: _share(s[0], s[1]), lambda s: _share(s[1], s[0]))
+
+
+# piecewise linear: a side has all of v where it is selected, ½ of it at a tie, 0 elsewhere (also where v is infinite)
 
 
 def _select(name, wins):
     def forward(a, b):
-        y = getattr(namespace(a, b), name)(a, b)
-        return y, (a, b, y)
+        return getattr(namespace(a, b), name)(a, b), (wins(a, b), wins(b, a), a == b)
 
-    def weight(a, b, y):
-        xp = namespace(y)
-        one = xp.astype(wins(a, b), y.dtype)
-        return one + 0.5 * xp.astype(a == b, y.dtype)
+    def part(side):
+        def rule(saved, v):
+            xp = namespace(v)
+            return xp.where(saved[2], 0.5 * v, xp.where(saved[side], v, xp.zeros_like(v)))
 
-    return partials(name, forward, lambda s: weight(s[0], s[1], s[2]), lambda s: weight(s[1], s[0], s[2]))
+        return rule
+
+    rules = part(0), part(1)
+    return Op(name, forward, rules, rules)
 
 
 maximum = _select("maximum", operator.gt)

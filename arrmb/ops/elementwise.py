@@ -7,11 +7,14 @@ real-linear maps written out.
 
 Source: NIST Handbook of Mathematical Functions (2010), 4.7, 4.20, 4.24, 4.34, 4.38; the complex inner product:
 Kreutz-Delgado, "The Complex Gradient Operator and the CR-Calculus", arXiv:0906.4835 (2009).
-Domain: where f is differentiable. At the kink of abs the derivative is taken as 0. Any order, any shape, real and,
-where the namespace has it, complex.
+Domain: where f is differentiable. Any order, any shape, real and, where the namespace has it, complex.
+abs, real and complex: 0 at the kink, all orders.
+sqrt, log, reciprocal at 0, asin, acos, atanh at ±1: the derivative is infinite, and times a cotangent of 0 NaN. To mask
+such entries, replace them before the function as well as after: where(x > 0, log(where(x > 0, x, 1.0)), 0.0).
 """
 
 from .._xp import conj, is_complex, namespace
+from .._xp import real as real_part
 from ..tape.core import Op
 
 
@@ -35,6 +38,39 @@ def _f(name):
     return lambda x: getattr(namespace(x), name)(x)
 
 
+def _asinh_derivative(x, y):  # without the square of x, which leaves the range of the dtype
+    if is_complex(x):
+        return 1.0 / (_sqrt(1.0 - 1j * x) * _sqrt(1.0 + 1j * x))
+    xp = namespace(x)
+    return 1.0 / xp.hypot(x, xp.ones_like(x))
+
+
+# 1 - x² in factors, which neither cancel near ±1 nor leave the range of the dtype; near 0, where their derivatives
+# cancel to -2x, as it stands
+
+
+def _near_0(x):
+    xp = namespace(x)
+    near = xp.abs(x) < 0.5
+    return near, xp.where(near, x, 0.0)
+
+
+def _asin_derivative(x, y):
+    near, small = _near_0(x)
+    return 1.0 / namespace(x).where(near, _sqrt(1.0 - small * small), _sqrt(1.0 - x) * _sqrt(1.0 + x))
+
+
+def _atanh_derivative(x, y):
+    near, small = _near_0(x)
+    return namespace(x).where(near, 1.0 / (1.0 - small * small), 1.0 / (1.0 - x) / (1.0 + x))
+
+
+def _tanh_derivative(x, y):  # far from 0, 1 - y² is rounding error: 1/cosh² from e^(-2|x|)
+    xp = namespace(x)
+    e = xp.exp(2.0 * xp.where(real_part(x) < 0.0, x, -x))
+    return xp.where(xp.abs(x) < 0.5, 1.0 - y * y, 4.0 * e / ((1.0 + e) * (1.0 + e)))
+
+
 _sqrt, _sin, _cos, _sinh, _cosh, _exp = map(_f, ("sqrt", "sin", "cos", "sinh", "cosh", "exp"))
 
 exp = elementwise("exp", lambda x, y: y)
@@ -49,15 +85,15 @@ reciprocal = elementwise("reciprocal", lambda x, y: -(y * y))
 sin = elementwise("sin", lambda x, y: _cos(x))
 cos = elementwise("cos", lambda x, y: -_sin(x))
 tan = elementwise("tan", lambda x, y: 1.0 + y * y)
-asin = elementwise("asin", lambda x, y: 1.0 / _sqrt((1.0 - x) * (1.0 + x)))
-acos = elementwise("acos", lambda x, y: -1.0 / _sqrt((1.0 - x) * (1.0 + x)))
+asin = elementwise("asin", _asin_derivative)
+acos = elementwise("acos", lambda x, y: -_asin_derivative(x, y))
 atan = elementwise("atan", lambda x, y: 1.0 / (1.0 + x * x))
 sinh = elementwise("sinh", lambda x, y: _cosh(x))
 cosh = elementwise("cosh", lambda x, y: _sinh(x))
-tanh = elementwise("tanh", lambda x, y: (1.0 - y) * (1.0 + y))
-asinh = elementwise("asinh", lambda x, y: 1.0 / _sqrt(1.0 + x * x))
+tanh = elementwise("tanh", _tanh_derivative)
+asinh = elementwise("asinh", _asinh_derivative)
 acosh = elementwise("acosh", lambda x, y: 1.0 / (_sqrt(x - 1.0) * _sqrt(x + 1.0)))
-atanh = elementwise("atanh", lambda x, y: 1.0 / ((1.0 - x) * (1.0 + x)))
+atanh = elementwise("atanh", _atanh_derivative)
 
 
 # negative: linear
@@ -81,7 +117,8 @@ def _abs_forward(x):
 def _direction(x, y):
     if not is_complex(x):  # the sign, but not xp.sign, which makes a GPU wait in array-api-compat
         return namespace(x).astype(x > 0.0, y.dtype) - namespace(x).astype(x < 0.0, y.dtype)
-    return x / namespace(y).where(y == 0.0, 1.0, y)
+    xp = namespace(x)
+    return xp.where(y == 0.0, 0.0, x) / xp.where(y == 0.0, 1.0, y)
 
 
 def _abs_variation(saved, dx):

@@ -8,7 +8,8 @@ mean, var, std, prod and cumulative_prod are written with these and with product
 order, at zeros of a product as well.
 
 Source: the transposes of linear maps; Griewank and Walther, "Evaluating Derivatives" (2nd ed., 2008), 3.1 and 3.2.
-Domain: sum and cumsum everywhere; max and min away from ties, at a tie the tied entries share the derivative.
+Domain: sum and cumsum everywhere, empty axes included.
+max, min: piecewise linear; at a tie, over one axis or several, the tied entries share the derivative equally.
 """
 
 from .._xp import namespace
@@ -46,19 +47,23 @@ def _extremum(name):
     def forward(x, *, axis, keepdims):
         xp = namespace(x)
         y = getattr(xp, name)(x, axis=axis, keepdims=True)
-        hit = xp.astype(x == y, x.dtype)
-        weight = hit / xp.sum(hit, axis=axis, keepdims=True)
+        hit = (x == y) | (x != x)  # y is NaN where an entry is: that entry has the derivative
+        tied = xp.sum(xp.astype(hit, x.dtype), axis=axis, keepdims=True)
         if not keepdims:
             y = xp.reshape(y, tuple(n for i, n in enumerate(y.shape) if i not in reduced_axes(y.ndim, axis)))
-        return y, (weight, axis, keepdims)
+        return y, (hit, tied, axis, keepdims)
+
+    def shared(hit, v, tied):  # selected, not multiplied by 0: v may be infinite elsewhere
+        xp = namespace(v)
+        return xp.where(hit, v / tied, xp.zeros_like(v))
 
     def variation(saved, dx):
-        weight, axis, keepdims = saved
-        return namespace(dx).sum(weight * dx, axis=axis, keepdims=keepdims)
+        hit, tied, axis, keepdims = saved
+        return namespace(dx).sum(shared(hit, dx, tied), axis=axis, keepdims=keepdims)
 
     def adjoint(saved, ybar):
-        weight, axis, keepdims = saved
-        return weight * _spread(ybar, weight.shape, axis=axis, keepdims=keepdims)
+        hit, tied, axis, keepdims = saved
+        return shared(hit, _spread(ybar, hit.shape, axis=axis, keepdims=keepdims), tied)
 
     return Op(name, forward, variation, adjoint)
 

@@ -1,4 +1,10 @@
-"""Elementwise functions."""
+"""Elementwise functions.
+
+Domain: as the ops have it (`arrmb.ops.arithmetic`, `arrmb.ops.elementwise`), and
+sign: 0 at 0, with all derivatives 0. copysign: at x1 = 0 the derivative is 0, as that of abs.
+clip: 1 at the bounds, which have no derivative of their own there, numbers or arrays.
+nextafter: the identity in x1.
+"""
 
 from ..._xp import is_complex, is_inexact, is_traced, namespace, raw
 from ...ops import arithmetic, elementwise
@@ -59,9 +65,11 @@ def where(condition, x1, x2, /):
 def clip(x, /, min=None, max=None):
     if not hasattr(min, "dtype") and not hasattr(max, "dtype"):
         return arithmetic.clip(x, low=min, high=max)
-    if min is not None:
-        x = maximum(x, min)  # noqa: F821
-    return x if max is None else minimum(x, max)  # noqa: F821
+    for bound, extremum in ((min, maximum), (max, minimum)):  # noqa: F821
+        if bound is not None:
+            y = extremum(x, bound)
+            x = where(y == x, x, y)  # at a tie, x has all of the derivative, as with bounds that are numbers
+    return x
 
 
 def nextafter(x1, x2, /):
@@ -71,4 +79,4 @@ def nextafter(x1, x2, /):
 def copysign(x1, x2, /):
     x1, x2 = lifted((as_array(x1, x2), as_array(x2, x1)))
     same = namespace(x1).signbit(x1) == namespace(x2).signbit(x2)
-    return where(same, x1, -x1)
+    return where(x1 == 0, by_backend("copysign", x1, x2), where(same, x1, -x1))

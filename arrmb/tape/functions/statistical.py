@@ -1,10 +1,18 @@
-"""Reductions and running sums and products."""
+"""Reductions and running sums and products.
+
+Domain: as the ops have it (`arrmb.ops.reductions`), and
+mean: NaN over no entries. var, std: NaN where the correction leaves no entries.
+std: at constant input, where it has a kink, the derivative is taken as 0, all orders.
+prod, cumulative_prod: any order, at any number of zeros.
+"""
 
 import math
 
-from ..._xp import device, is_inexact, namespace
+from ..._xp import device, is_complex, is_inexact, is_traced, namespace
 from ...ops import elementwise, manipulation, reductions
+from ..core import rebox
 from ._lift import by_backend
+from .elementwise import where
 from .manipulation import astype, concat, permute_dims, reshape
 
 
@@ -43,11 +51,14 @@ def _times(x, factor):
 def var(x, /, *, axis=None, correction=0.0, keepdims=False):
     from_mean = x - mean(x, axis=axis, keepdims=True)
     n = _count(x, axis) - correction
-    return _times(sum(from_mean * from_mean, axis=axis, keepdims=keepdims), 1.0 / n if n > 0 else math.nan)
+    squares = elementwise.real(from_mean * elementwise.conjugate(from_mean)) if is_complex(x) else from_mean * from_mean
+    return _times(sum(squares, axis=axis, keepdims=keepdims), 1.0 / n if n > 0 else math.nan)
 
 
 def std(x, /, *, axis=None, correction=0.0, keepdims=False):
-    return elementwise.sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
+    y = var(x, axis=axis, correction=correction, keepdims=keepdims)
+    constant = y == 0.0  # there sqrt has no finite derivative
+    return where(constant, 0.0, elementwise.sqrt(where(constant, 1.0, y)))
 
 
 def prod(x, /, *, axis=None, dtype=None, keepdims=False):
@@ -103,6 +114,8 @@ def cumulative_prod(x, /, *, axis=None, dtype=None, include_initial=False):
 
 
 def diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
+    if n == 0:
+        return rebox(x) if is_traced(x) else x
     axis = axis % x.ndim
     parts = [part for part in (prepend, x, append) if part is not None]
     x = concat(parts, axis=axis) if len(parts) > 1 else x
