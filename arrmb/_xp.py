@@ -11,6 +11,7 @@ import sys
 
 _NAMESPACES: dict = {}
 _INEXACT: set = set()  # (array type, dtype), once seen
+_EPS: dict = {}
 _COMPLEX: dict = {(float, None): False, (int, None): False}
 
 
@@ -142,7 +143,12 @@ def _complex_or_real(x):
 
 def eps(x) -> float:
     """Machine epsilon of the dtype of ``x``, as a Python float."""
-    return float(raw_namespace(namespace(x)).finfo(x.dtype).eps)
+    x = raw(x)
+    key = type(x), x.dtype
+    found = _EPS.get(key)
+    if found is None:
+        found = _EPS[key] = float(namespace(x).finfo(x.dtype).eps)
+    return found
 
 
 # ------------------------------------------------------------------------------------------- small matrix helpers
