@@ -24,7 +24,7 @@ clip: piecewise linear; 1 from one bound to the other, both included.
 
 import operator
 
-from .._xp import conj, device, namespace
+from .._xp import conj, device, eps, is_complex, is_inexact, namespace
 from ..tape.core import Op
 
 
@@ -58,9 +58,20 @@ def partials(name, forward, da, db):
     return Op(
         name,
         forward,
-        (lambda saved, v: da(saved) * v, lambda saved, v: db(saved) * v),
-        (lambda saved, ybar: conj(da(saved)) * ybar, lambda saved, ybar: conj(db(saved)) * ybar),
+        (lambda saved, v: _narrow(da(saved) * v, saved), lambda saved, v: _narrow(db(saved) * v, saved)),
+        (
+            lambda saved, ybar: _narrow(conj(da(saved)) * ybar, saved),
+            lambda saved, ybar: _narrow(conj(db(saved)) * ybar, saved),
+        ),
     )
+
+
+def _narrow(x, saved):
+    """``x`` in single precision, if all that is saved is: NumPy 1 widens scalars that meet Python numbers."""
+    if eps(x) > 1e-10 or any(eps(s) < 1e-10 for s in saved if hasattr(s, "dtype") and is_inexact(s)):
+        return x
+    xp = namespace(x)
+    return xp.astype(x, xp.complex64 if is_complex(x) else xp.float32)
 
 
 def _divide_forward(a, b):
