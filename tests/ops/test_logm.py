@@ -143,8 +143,9 @@ def test_huge_and_tiny_matrices(backend):
 
 
 def test_nan_raises(backend):
-    if backend.name == "cupy":
-        pytest.skip("CuPy returns NaN")
+    if backend.name == "cupy":  # nothing looks at values there
+        assert np.all(np.isnan(backend.get(logm(backend.put(np.full((2, 2), np.nan), "float64")))))
+        return
     with pytest.raises(Exception, match=r"x has an eigenvalue .* or NaN|[Ss]ingular|[Nn]a[Nn]"):
         logm(backend.put(np.full((2, 2), np.nan), "float64"))
 
