@@ -6,7 +6,7 @@ from ._xp import namespace
 from .tape import namespace as _traced_namespace  # noqa: F401  this and the next complete the traced array
 from .tape import traced as _traced_array  # noqa: F401
 from .tape.core import Op
-from .transforms import grad, hvp, jacobian, jvp, value_and_grad, vjp
+from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __version__ = "0.1.0"
 
@@ -15,6 +15,7 @@ __all__ = [
     "debug",
     "fft",
     "grad",
+    "hessian",
     "hvp",
     "io",
     "jacobian",

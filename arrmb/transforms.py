@@ -1,4 +1,4 @@
-"""Transformations of functions: grad, value_and_grad, vjp, jvp, hvp, jacobian. All nest, in any order."""
+"""Transformations of functions: grad, value_and_grad, vjp, jvp, hvp, jacobian, hessian. All nest, in any order."""
 
 from __future__ import annotations
 
@@ -266,6 +266,24 @@ def jacobian(f):
         return out_structure.unflatten(blocks)
 
     return jacobian_of_f
+
+
+def hessian(f):
+    """A function that returns the Hessian of the scalar function ``f`` with respect to its first argument.
+
+    ``f`` maps a pytree of real arrays to a real 0-d array. The result has the structure of the argument twice: that of
+    the gradient, with the structure of the argument in place of each leaf, and in it arrays of shape ``u.shape +
+    v.shape``, the second derivatives with respect to the leaves u and v. The gradient is recorded once and pulled back
+    once per entry; where a product with vectors is enough, `hvp` costs one.
+
+    Raises
+    ------
+    TypeError
+        ``f`` is not a function, or does not return a real scalar; a leaf of the argument is not a floating-point array,
+        or is complex.
+    """
+    _arguments.function("hessian", f)
+    return jacobian(grad(f))
 
 
 def _units(leaves, structure):

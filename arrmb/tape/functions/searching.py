@@ -1,4 +1,8 @@
-"""Indexing, sorting, and sets of values."""
+"""Indexing, sorting, and sets of values.
+
+Sorting: each entry keeps its own derivative wherever it goes, equal entries in their stable order. Of the derivatives that
+a tie offers, this is one; symmetric functions of the sorted entries do not tell them apart.
+"""
 
 import math
 from typing import Any, NamedTuple
