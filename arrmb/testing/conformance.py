@@ -3,10 +3,10 @@
 Every floating-point array that it makes is traced by one reverse trace, as an argument of a differentiated function is.
 To run the public suite (data-apis/array-api-tests) on traced arrays over NumPy, in a checkout of the suite::
 
-    export ARRAY_API_TESTS_VERSION=2024.12
-    export ARRAY_API_TESTS_MODULE="exec('import array_api_compat.numpy as np
-    from arrmb.testing import traced_namespace
-    xp = traced_namespace(np)')"
+    export ARRAY_API_TESTS_VERSION=2024.12 PYTHONPATH=.
+    echo "import array_api_compat.numpy as np, arrmb.testing" > traced.py
+    echo "xp = arrmb.testing.traced_namespace(np)" >> traced.py
+    export ARRAY_API_TESTS_MODULE=traced.xp
     pytest array_api_tests
 """
 

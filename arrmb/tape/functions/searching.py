@@ -1,7 +1,7 @@
 """Indexing, sorting, and sets of values.
 
-Sorting: each entry keeps its own derivative wherever it goes, equal entries in their stable order. Of the derivatives that
-a tie offers, this is one; symmetric functions of the sorted entries do not tell them apart.
+Sorting: each entry keeps its own derivative wherever it goes, equal entries in their stable order. That is one of the
+derivatives which a tie offers; a symmetric function of the sorted entries does not tell them apart.
 """
 
 import math
