@@ -21,6 +21,19 @@ def index(i):
     return operator.index(i)
 
 
+def distinct(op, argnums):
+    """Raise if an argument is named twice."""
+    if len(set(argnums)) < len(argnums):
+        raise ValueError(f"{op}: argnums={tuple(argnums)} names an argument twice")
+
+
+def inexact_result(op, outputs):
+    """Raise unless all ``outputs`` of a function are floating-point arrays."""
+    if not all(hasattr(y, "dtype") and is_inexact(y) for y in outputs):
+        found = ", ".join(str(getattr(y, "dtype", type(y).__name__)) for y in outputs)
+        raise TypeError(f"{op}: the result must be of floating-point arrays, got {found}")
+
+
 def pair(op, args, tangents):
     """Raise unless both are tuples."""
     for name, value in (("args", args), ("tangents", tangents)):

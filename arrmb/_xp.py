@@ -194,6 +194,13 @@ def embed_diag(v):
 # ------------------------------------------------------------------- shapes: what broadcasting did, undone or done
 
 
+def from_front(axis, ndim):
+    """``axis`` of an array with ``ndim`` dimensions, counted from the front. Raises where there is no such axis."""
+    if not -ndim <= axis < ndim:
+        raise IndexError(f"axis {axis} is out of bounds for an array with {ndim} dimensions")
+    return axis % ndim
+
+
 def sum_to(x, shape, dtype):
     """The cotangent ``x`` of a broadcast and promoted operand, in the operand's own shape and dtype."""
     xp = namespace(x)
@@ -234,7 +241,7 @@ def scatter_rows(values, indices, n):
         out = xp.zeros(shape, dtype=values.dtype, device=device(values))
         return out.index_add_(0, indices, values)
     # The standard has no scatter: one-hot rows times the values. Slow, and right on any backend.
-    onehot = xp.arange(n, device=device(values))[:, None] == indices[None, :]
+    onehot = xp.arange(n, device=device(values))[:, None] == (indices % n)[None, :]
     rows = xp.reshape(values, (indices.shape[0], math.prod(shape[1:])))
     return xp.reshape(xp.astype(onehot, values.dtype) @ rows, shape)
 

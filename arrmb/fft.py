@@ -5,7 +5,7 @@ Raw or traced floating-point arrays in, the same kind out, on any backend. Names
 Source: `arrmb.ops.fourier`.
 """
 
-from ._xp import conj, is_complex, is_inexact, namespace, raw_namespace
+from ._xp import conj, from_front, is_complex, is_inexact, namespace, raw_namespace
 from .ops import fourier as _ops
 from .ops import manipulation
 
@@ -124,7 +124,7 @@ def _as_complex(x):
 
 def _resize(x, axis, n):
     """``x`` cut or padded with zeros at the end of ``axis``."""
-    axis = axis % len(x.shape)
+    axis = from_front(axis, len(x.shape))
     size = x.shape[axis]
     if n is None or n == size:
         return x

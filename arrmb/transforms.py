@@ -90,6 +90,7 @@ def value_and_grad(f, argnums=0, has_aux=False):
         chosen = [_arguments.index(i) for i in (argnums if isinstance(argnums, tuple) else (argnums,))]
     except TypeError:
         raise TypeError(f"grad: argnums must be an int or a tuple of ints, got {argnums!r}") from None
+    _arguments.distinct("grad", chosen)
 
     @functools.wraps(f)
     def value_and_gradient(*args, **kwargs):
@@ -152,7 +153,7 @@ def grad(f, argnums=0, has_aux=False):
         ``f`` is not a function, ``argnums`` is neither an int nor a tuple of ints, the result is not a real scalar, or
         a leaf is not a floating-point array.
     ValueError
-        There is no argument of a number in ``argnums``.
+        There is no argument of a number in ``argnums``, or one is named twice.
     """
     both = value_and_grad(f, argnums, has_aux)
 
@@ -248,6 +249,7 @@ def jacobian(f):
         inputs, structure = _arguments.leaves(x, "argument")
         y, pullback = vjp(lambda v: f(v, *args, **kwargs), x)
         outputs, out_structure = tree.flatten(y)
+        _arguments.inexact_result("jacobian", outputs)
         if any(is_complex(v) for v in (*inputs, *outputs)):
             raise TypeError("jacobian: real arrays only; for complex ones use arrmb.jvp or arrmb.vjp")
         if sum(math.prod(v.shape) for v in outputs) <= sum(math.prod(v.shape) for v in inputs):

@@ -697,3 +697,14 @@ def test_arrays_that_are_not_plain_are_refused():
         arrmb.linalg.inv(np.matrix(np.eye(2)))
     with pytest.raises(TypeError, match=r"expected a plain array, got numpy.ma.*fill the masked entries"):
         arrmb.linalg.inv(np.ma.masked_array(np.eye(2), np.eye(2) > 0.0))
+
+
+def test_an_argument_named_twice():
+    with pytest.raises(ValueError, match=r"argnums=\(0, 0\) names an argument twice"):
+        arrmb.grad(lambda x: arrmb.namespace(x).sum(x), argnums=(0, 0))
+
+
+@pytest.mark.parametrize("f", [lambda x: arrmb.namespace(x).argmax(x), lambda x: 2.0])
+def test_jacobian_of_what_has_no_derivative(f):
+    with pytest.raises(TypeError, match=r"jacobian: the result must be of floating-point arrays, got (int|float)"):
+        arrmb.jacobian(f)(np.ones(2))

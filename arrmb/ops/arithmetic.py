@@ -103,8 +103,10 @@ def _power_da(saved):
     if isinstance(b, (int, float, complex)):
         return b * a ** (b - 1) if b != 0 else 0.0
     xp = namespace(a, b)
-    # 0 · a^(-1) is 0 at a = 0 as well; elsewhere b - 1 stays, for the mixed derivative a^(-1) at b = 0 needs it
-    b_minus_1 = xp.where((a == 0) & (b == 0), 0, b - 1)
+    # 0 · a^(-1) is 0 at a = 0 as well; elsewhere b - 1 stays, for the mixed derivative a^(-1) at b = 0 needs it. That
+    # is no integer's: unsigned, b - 1 would be the largest number
+    no_power = (b == 0) if not is_inexact(b) else (a == 0) & (b == 0)
+    b_minus_1 = xp.where(no_power, 0, b - 1)
     return b * a**b_minus_1
 
 

@@ -41,8 +41,20 @@ def _f(name):
 def _asinh_derivative(x, y):  # without the square of x, which leaves the range of the dtype
     if is_complex(x):
         return 1.0 / (_sqrt(1.0 - 1j * x) * _sqrt(1.0 + 1j * x))
+    return _cosine(x)
+
+
+def _cosine(x):
+    """1 / sqrt(1 + x²)."""
     xp = namespace(x)
     return 1.0 / xp.hypot(x, xp.ones_like(x))
+
+
+def _atan_derivative(x, y):
+    if is_complex(x):
+        return 1.0 / (1.0 + x * x)
+    cosine = _cosine(x)
+    return cosine * cosine
 
 
 # 1 - x² in factors, which neither cancel near ±1 nor leave the range of the dtype; near 0, where their derivatives
@@ -88,7 +100,7 @@ cos = elementwise("cos", lambda x, y: -_sin(x))
 tan = elementwise("tan", lambda x, y: 1.0 + y * y)
 asin = elementwise("asin", _asin_derivative)
 acos = elementwise("acos", lambda x, y: -_asin_derivative(x, y))
-atan = elementwise("atan", lambda x, y: 1.0 / (1.0 + x * x))
+atan = elementwise("atan", _atan_derivative)
 sinh = elementwise("sinh", lambda x, y: _cosh(x))
 cosh = elementwise("cosh", lambda x, y: _sinh(x))
 tanh = elementwise("tanh", _tanh_derivative)

@@ -21,7 +21,7 @@ def index(x, key):
     parts = key if isinstance(key, tuple) else (key,)
     if any(isinstance(k, (list, tuple, range)) for k in parts):
         key = parts = tuple(
-            [xp.asarray(list(k), device=device(x)) if isinstance(k, (list, tuple, range)) else k for k in parts]
+            [_list_to_array(xp, k, device(x)) if isinstance(k, (list, tuple, range)) else k for k in parts]
         )
     if not any(is_array(k) and k.ndim and not xp.isdtype(k.dtype, "bool") for k in parts):
         return getitem(x, key=key)
@@ -30,6 +30,10 @@ def index(x, key):
     places = xp.reshape(xp.arange(n, device=device(x)), x.shape)[key]
     flat = take(namespace(x).reshape(x, (n,)), indices=xp.reshape(places, (-1,)))
     return namespace(x).reshape(flat, places.shape)
+
+
+def _list_to_array(xp, k, place):
+    return xp.asarray(list(k), dtype=None if len(k) else xp.int64, device=place)
 
 
 def _put(y, *, key, shape):

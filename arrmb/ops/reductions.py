@@ -12,7 +12,7 @@ Domain: sum and cumsum everywhere, empty axes included.
 max, min: piecewise linear; at a tie, over one axis or several, the tied entries share the derivative equally.
 """
 
-from .._xp import namespace
+from .._xp import from_front, namespace
 from ..tape.core import Op
 from .manipulation import linear
 
@@ -21,12 +21,13 @@ def reduced_axes(ndim, axis):
     """The reduced axes as a tuple of non-negative integers."""
     if axis is None:
         return tuple(range(ndim))
-    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+    return tuple([from_front(a, ndim) for a in (axis if isinstance(axis, tuple) else (axis,))])
 
 
 def _spread(ybar, shape, *, axis, keepdims):
     xp = namespace(ybar)
-    kept = tuple(1 if i in reduced_axes(len(shape), axis) else n for i, n in enumerate(shape))
+    axes = reduced_axes(len(shape), axis)
+    kept = tuple([1 if i in axes else n for i, n in enumerate(shape)])
     return xp.broadcast_to(xp.reshape(ybar, kept), shape)
 
 
@@ -50,7 +51,8 @@ def _extremum(name):
         hit = (x == y) | (x != x)  # y is NaN where an entry is: that entry has the derivative
         tied = xp.sum(xp.astype(hit, x.dtype), axis=axis, keepdims=True)
         if not keepdims:
-            y = xp.reshape(y, tuple(n for i, n in enumerate(y.shape) if i not in reduced_axes(y.ndim, axis)))
+            axes = reduced_axes(y.ndim, axis)
+            y = xp.reshape(y, tuple(n for i, n in enumerate(y.shape) if i not in axes))
         return y, (hit, tied, axis, keepdims)
 
     def shared(hit, v, tied):  # selected, not multiplied by 0: v may be infinite elsewhere

@@ -6,11 +6,12 @@ The table below gives f'(x), from x and y = f(x). With psi_n the polygamma funct
 
     expit' = expit(x) expit(-x)      logit' = 1 / (x (1 - x))         entr' = -log(x) - 1
     erf' = 2/sqrt(pi) exp(-x²)       ndtr' = exp(-x²/2) / sqrt(2 pi)  gammaln' = psi_0, psi_n' = psi_(n+1)
+    log_ndtr' = ndtr' / ndtr = sqrt(2/pi) / erfcx(-x/sqrt(2))         erfcx' = 2 x erfcx - 2/sqrt(pi)
     stdtr' = t(x), Student's density with df degrees of freedom; of its inverse stdtrit, 1 / t(y)
     P(a, x)' = x^(a-1) e^(-x) / Gamma(a) = -Q(a, x)'                  I_x(a, b)' = x^(a-1) (1-x)^(b-1) / B(a, b)
 
-Source: NIST Handbook of Mathematical Functions (2010), 5.2, 5.15, 7.2, 8.2, 8.17; entr: Boyd and Vandenberghe, "Convex
-Optimization" (2004), 3.1.5.
+Source: NIST Handbook of Mathematical Functions (2010), 5.2, 5.15, 7.2, 7.12.1, 8.2, 8.17; entr: Boyd and Vandenberghe,
+"Convex Optimization" (2004), 3.1.5.
 Domain: real arrays, where f is differentiable; at the ends of its domain the derivative is infinite or NaN where f' is.
 Any order, any shape; of P, Q, I at the ends of their domain, the first order. expit, logit, entr are computed by the
 backend, the others by SciPy, on the host.
@@ -19,7 +20,7 @@ backend, the others by SciPy, on the host.
 import math
 
 from .._lapack import on_numpy
-from .._xp import is_traced, namespace
+from .._xp import eps, is_traced, namespace
 from ..tape.core import Op
 
 
@@ -82,6 +83,28 @@ def _entr(x):
 
 _ROOT_PI, _ROOT_TAU = math.sqrt(math.pi), math.sqrt(2.0 * math.pi)
 
+
+def _erfcx_slope(x, y):
+    """2 x erfcx(x) - 2/sqrt(pi): far out, where that cancels, by its asymptotic series."""
+    xp = namespace(x)
+    end = 5.0 if eps(x) > 1e-10 else 15.0
+    far = x > end
+    t = 1.0 / xp.where(far, x, xp.full_like(x, end)) ** 2
+    series = xp.zeros_like(t)
+    for n in range(11, 0, -1):
+        series = -(0.5 + n) * t * (1.0 + series)
+    return xp.where(far, (-1.0 / _ROOT_PI) * t * (1.0 + series), 2.0 * (x * y - 1.0 / _ROOT_PI))
+
+
+def _log_ndtr_slope(x, y):
+    """Density over distribution function: to the left, where both underflow, their ratio by erfcx."""
+    xp = namespace(x)
+    left, zero = x < 0.0, xp.zeros_like(x)
+    by_erfcx = math.sqrt(2.0 / math.pi) / _erfcx(-math.sqrt(0.5) * xp.where(left, x, zero))
+    right = xp.where(left, zero, x)
+    return xp.where(left, by_erfcx, _exp(-0.5 * right * right - xp.where(left, zero, y)) / _ROOT_TAU)
+
+
 expit = _special("expit", _expit, lambda x, y: y * expit(-x))
 logit = _special("logit", _logit, lambda x, y: 1.0 / (x * (1.0 - x)))
 entr = _special("entr", _entr, lambda x, y: -_log(x) - 1.0)
@@ -89,7 +112,8 @@ erf = _special("erf", _by_scipy("erf"), lambda x, y: (2.0 / _ROOT_PI) * _exp(-x 
 erfc = _special("erfc", _by_scipy("erfc"), lambda x, y: (-2.0 / _ROOT_PI) * _exp(-x * x))
 erfinv = _special("erfinv", _by_scipy("erfinv"), lambda x, y: (0.5 * _ROOT_PI) * _exp(y * y))
 ndtr = _special("ndtr", _by_scipy("ndtr"), lambda x, y: _exp(-0.5 * x * x) / _ROOT_TAU)
-log_ndtr = _special("log_ndtr", _by_scipy("log_ndtr"), lambda x, y: _exp(-0.5 * x * x - y) / _ROOT_TAU)
+_erfcx = _special("erfcx", _by_scipy("erfcx"), _erfcx_slope)
+log_ndtr = _special("log_ndtr", _by_scipy("log_ndtr"), _log_ndtr_slope)
 ndtri = _special("ndtri", _by_scipy("ndtri"), lambda x, y: _ROOT_TAU * _exp(0.5 * y * y))
 gammaln = _special("gammaln", _by_scipy("gammaln"), lambda x, y: polygamma(x, n=0))
 gamma = _special("gamma", _by_scipy("gamma"), lambda x, y: y * polygamma(x, n=0))

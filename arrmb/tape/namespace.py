@@ -17,7 +17,7 @@ _CONSTANT = set(
     "all any argmax argmin argsort bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift "
     "bitwise_xor ceil count_nonzero equal floor floor_divide greater greater_equal isfinite isin isinf isnan less "
     "less_equal logical_and logical_not logical_or logical_xor nonzero not_equal round searchsorted signbit trunc "
-    "empty empty_like eye ones ones_like zeros zeros_like from_dlpack".split()
+    "broadcast_shapes empty empty_like eye ones ones_like zeros zeros_like from_dlpack".split()
 )
 # Functions that would depend on a traced argument, and for which there is no rule: of constants only.
 _OF_CONSTANTS = {"arange"}
@@ -72,17 +72,17 @@ class TracedNamespace:
     def linspace(self, start, stop, /, num, *, dtype=None, device=None, endpoint=True):
         if type(start) is not Traced and type(stop) is not Traced:
             return lift(self.raw.linspace(start, stop, num, dtype=dtype, device=device, endpoint=endpoint))
-        like = start if type(start) is Traced else stop
-        steps = self.raw.linspace(
-            0.0, 1.0, num, dtype=dtype or like.dtype, device=device or like.device, endpoint=endpoint
-        )
+        ends = [v for v in (start, stop) if type(v) is Traced]
+        if dtype is None and all(map(is_inexact, ends)):
+            dtype = self.result_type(*ends)
+        steps = self.raw.linspace(0.0, 1.0, num, dtype=dtype, device=device or ends[0].device, endpoint=endpoint)
+        start, stop = (self.astype(v, steps.dtype) if type(v) is Traced else v for v in (start, stop))
         return start + (stop - start) * steps
 
     def full(self, shape, fill_value, *, dtype=None, device=None):
         if type(fill_value) is Traced:  # a 0-d array
-            return self.broadcast_to(
-                self.asarray(fill_value, dtype=dtype), shape if isinstance(shape, tuple) else (shape,)
-            )
+            shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+            return self.broadcast_to(self.asarray(fill_value, dtype=dtype), shape)
         return lift(self.raw.full(shape, fill_value, dtype=dtype, device=device))
 
     def full_like(self, x, /, fill_value, *, dtype=None, device=None):

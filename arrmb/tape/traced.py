@@ -49,6 +49,18 @@ def _binary(op):
     return method, reflected
 
 
+def _in_place(name, method):
+    """``x += y`` for ``method``, that of ``x + y``: an update, where the backend's own array has one."""
+
+    def update(self, other):
+        new = method(self, other)
+        if new is NotImplemented or not hasattr(raw(self), name):  # NumPy's scalars have none: x is bound anew
+            return new
+        return updates.replace(self, new)
+
+    return update
+
+
 def _without_derivative(name):
     """Comparisons, integer and bit operations: the result is a constant."""
 
@@ -85,6 +97,12 @@ def _len(self):
     return self.value.shape[0]
 
 
+def _iter(self):
+    if not self.value.shape:
+        raise TypeError("iteration over a 0-d array")
+    return iter(manipulation.unstack(self, axis=0))
+
+
 def _repr(self):
     return f"Traced(level={self.trace.level}, {self.value!r})"
 
@@ -117,18 +135,21 @@ def _install():
         method, reflected = _binary(op)
         put(f"__{name}__", method)
         put(f"__r{name}__", reflected)
+        put(f"__i{name}__", _in_place(f"__i{name}__", method))
     put("__neg__", lambda self: elementwise.negative(self))
     put("__pos__", rebox)
     put("__abs__", lambda self: elementwise.abs(self))
     put("__getitem__", lambda self, key: indexing.index(self, raw_key(key)))
     put("__setitem__", updates.setitem)
-    put("__iter__", lambda self: iter(manipulation.unstack(self, axis=0)))
+    put("__iter__", _iter)
     put("__len__", _len)
     put("__bool__", lambda self: bool(self.value))
 
     names = "eq ne lt le gt ge floordiv rfloordiv and rand or ror xor rxor invert lshift rlshift rshift rrshift"
     for name in names.split():
         put(f"__{name}__", _without_derivative(f"__{name}__"))
+    for name in "floordiv and or xor lshift rshift".split():
+        put(f"__i{name}__", _in_place(f"__i{name}__", getattr(Traced, f"__{name}__")))
     put("__hash__", lambda self: id(self))
 
     advice = (

@@ -59,5 +59,28 @@ def setitem(x, key, value):
     """``x[key] = value`` for a traced ``x``."""
     if sys.getrefcount(x) <= _TEMPORARY:  # as in x[0][1] = value: nobody else has x[0], the update would be lost
         raise TypeError("x[i][j] = value would update a copy of x[i], and x would stay as it is: write x[i, j] = value")
-    new = updated(x, key, value)
+    _put_into(x, updated(x, key, value))
+
+
+_KINDS = "bool", "integral", "real floating", "complex floating"
+
+
+def _kind(x):
+    isdtype = raw_namespace(namespace(x)).isdtype
+    return next((i for i, kind in enumerate(_KINDS) if isdtype(x.dtype, kind)), len(_KINDS))
+
+
+def replace(x, new):
+    """``x += y`` for a traced ``x``, ``new`` being ``x + y``: like the backends', of the shape and dtype of ``x``."""
+    if new.shape != x.shape:
+        raise ValueError(f"x += y and the like: the result has shape {tuple(new.shape)}, and x has {tuple(x.shape)}")
+    if new.dtype != x.dtype:
+        if _kind(new) > _kind(x):
+            raise TypeError(f"x += y and the like: the result has dtype {new.dtype}, and x has {x.dtype}: x = x + y")
+        new = astype(new, x.dtype)
+    _put_into(x, new)
+    return x
+
+
+def _put_into(x, new):
     x.value, x.trace, x.link = new.value, new.trace, new.link

@@ -130,3 +130,35 @@ def test_complex_and_integer_arguments_raise():
     for x in (np.ones(2) * 1j, np.arange(2)):
         with pytest.raises(TypeError, match="expit: x must be a real floating-point array, got dtype"):
             xp.special.expit(x)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_log_ndtr_far_from_0(backend, dtype):
+    """The density over the distribution function, of which both underflow: h, h' = -h (x + h), against mpmath."""
+    points = np.asarray([-1e6, -1e3, -30.0, -22.0, -20.0, -8.0, -6.0, -1.0, 0.0, 2.0, 8.0, 100.0]).astype(dtype)
+
+    def truth(x):
+        with mpmath.workdps(60):
+            x = mpmath.mpf(float(x))
+            tail = mpmath.erfc(-x / mpmath.sqrt(2)) / 2
+            if tail == 0 or x < -100:  # Mills' ratio, as a continued fraction
+                tail = mpmath.mpf(0)
+                for k in range(40, 0, -1):
+                    tail = k / (-x + tail)
+                h = -x + tail
+            else:
+                h = mpmath.npdf(x) / tail
+            return float(h), float(-h * (x + h))
+
+    x = backend.put(points, dtype)
+    ones = backend.put(np.ones_like(points), dtype)
+
+    def slope(x):
+        return arrmb.jvp(lambda x: arrmb.namespace(x).special.log_ndtr(x), (x,), (ones,))[1]
+
+    first, second = arrmb.jvp(slope, (x,), (ones,))
+    expected = np.asarray([truth(v) for v in points])
+    eps, tiny = np.finfo(dtype).eps, np.finfo(dtype).tiny
+    np.testing.assert_allclose(backend.get(first), expected[:, 0], rtol=100 * eps, atol=tiny)
+    # between the series and 0, 2 x erfcx(x) - 2/sqrt(pi) cancels, by 2 x² = 450 (50 in single precision)
+    np.testing.assert_allclose(backend.get(second), expected[:, 1], rtol=1000 * eps, atol=tiny)

@@ -129,6 +129,7 @@ CASES = {
     "atan2, tiny": (on_pair("atan2"), [1e-30, 1e-30], [0.5e30, -0.5e30], None),
     "asinh, large": (on_one("asinh"), [1e30, -1e30], [1e-30, 1e-30], None),
     "asinh at 0": (on_one("asinh"), [0.0], [1.0], [0.0]),
+    "atan, large": (on_one("atan"), [1e15, -1e15], [1e-30, 1e-30], None),
     "acosh, large": (on_one("acosh"), [1e30], [1e-30], None),
     "hypot, 1e200": (on_pair("hypot"), [1e200, 1e200], [S, S], None),
     "hypot, 1e-200": (on_pair("hypot"), [1e-200, 1e-200], [S, S], None),
@@ -137,6 +138,8 @@ CASES = {
     "hypot, second order, 1e200": (on_pair("hypot"), [1e200, 0.0], [1.0, 0.0], [0.0, 1e-200]),
     "atan2, second order, e100": (on_pair("atan2"), [1e100, 1e100], [5e-101, -5e-101], [-5e-201, 5e-201]),
     "atan2, second order, e-100": (on_pair("atan2"), [1e-100, 1e-100], [5e99, -5e99], [-5e199, 5e199]),
+    "atan, second order, 1e100": (on_one("atan"), [1e100], [1e-200], [-2e-300]),
+    "atan, 1e200": (on_one("atan"), [1e200], [0.0], None),
     "asinh, 1e200": (on_one("asinh"), [1e200], [1e-200], None),
     # products
     "prod, one 0": (on_one("prod"), [0.0, 2.0, 3.0], [6.0, 0.0, 0.0], [[0, 3, 2], [3, 0, 0], [2, 0, 0]]),

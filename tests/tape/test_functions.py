@@ -201,3 +201,159 @@ def test_unique_of_labels(backend):
         return x * xp.astype(xp.sum(xp.unique_values(xp.asarray(labels))), x.dtype)
 
     np.testing.assert_allclose(backend.get(arrmb.vjp(f, x)[0]), 4 * backend.get(x))
+
+
+OF_AN_AXIS = {
+    "prod": lambda xp, x, axis: xp.prod(x, axis=axis),
+    "cumulative_sum": lambda xp, x, axis: xp.cumulative_sum(x, axis=axis),
+    "cumulative_prod": lambda xp, x, axis: xp.cumulative_prod(x, axis=axis),
+    "diff": lambda xp, x, axis: xp.diff(x, axis=axis),
+    "take": lambda xp, x, axis: xp.take(x, integers(xp, x, [0]), axis=axis),
+    "take_along_axis": lambda xp, x, axis: xp.take_along_axis(x, integers(xp, x, [[0]]), axis=axis),
+    "stack": lambda xp, x, axis: xp.stack([x, x], axis=axis),
+    "unstack": lambda xp, x, axis: xp.unstack(x, axis=axis),
+    "moveaxis": lambda xp, x, axis: xp.moveaxis(x, axis, 0),
+    "repeat": lambda xp, x, axis: xp.repeat(x, integers(xp, x, [1, 2]), axis=axis),
+    "tensordot": lambda xp, x, axis: xp.tensordot(x, x, axes=((axis,), (1,))),
+    "rfft": lambda xp, x, axis: xp.fft.rfft(x, axis=axis, n=7),
+}
+
+
+@pytest.mark.parametrize("name", OF_AN_AXIS)
+def test_an_axis_that_is_not_there(backend, name):
+    """It raises, and is not counted round."""
+    x, _ = points(backend)
+    for axis in (3, -4):
+        with pytest.raises(IndexError, match=rf"axis {axis} is out of bounds"):
+            arrmb.vjp(lambda x, axis=axis: OF_AN_AXIS[name](arrmb.namespace(x), x, axis), x)
+
+
+# call (xp, n, m) with integers n and a mask m, and its value: for arrays 1, 2, 4, and "above 1.5"
+OF_AN_ARRAY_AND_A_NUMBER = {
+    "maximum": (lambda xp, n, m: xp.maximum(n, 0.5), [1.0, 2.0, 4.0]),
+    "add": (lambda xp, n, m: xp.add(0.5, n), [1.5, 2.5, 4.5]),
+    "pow": (lambda xp, n, m: xp.pow(n, 0.5), [1.0, 2.0**0.5, 2.0]),
+    "where": (lambda xp, n, m: xp.where(m, n, 0.5), [0.5, 2.0, 4.0]),
+    "where, booleans": (lambda xp, n, m: xp.where(m, m, 2), [2, 1, 1]),
+    "multiply": (lambda xp, n, m: xp.multiply(xp.astype(n, xp.float64), 1.0j), [1j, 2j, 4j]),
+}
+
+
+@pytest.mark.parametrize("name", OF_AN_ARRAY_AND_A_NUMBER)
+def test_a_number_is_not_cut_to_the_dtype_of_an_array(backend, name):
+    call, expected = OF_AN_ARRAY_AND_A_NUMBER[name]
+
+    def f(x):
+        xp = arrmb.namespace(x)
+        return call(xp, xp.astype(x, xp.int64), x > 1.5)
+
+    x = backend.put(np.asarray([1.0, 2.0, 4.0]), "float64")
+    if backend.name == "strict" and name != "multiply":  # integers and floating-point numbers do not mix there
+        with pytest.raises(TypeError):
+            arrmb.vjp(f, x)
+    else:
+        np.testing.assert_allclose(backend.get(arrmb.vjp(f, x)[0]), expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["mean", "var", "std"])
+def test_moments_of_integers_and_booleans_are_the_backends_own(name):
+    x = np.asarray([1.0, 2.0, 4.0])
+    for constant in (lambda xp, x: xp.astype(x, xp.int64), lambda xp, x: x > 1.5):
+        found, _ = arrmb.vjp(lambda x, c=constant: getattr(arrmb.namespace(x), name)(c(arrmb.namespace(x), x)), x)
+        assert found == getattr(np, name)(constant(arrmb.namespace(x), x))
+
+
+@pytest.mark.parametrize("n", [3, 49, 98, 107])
+def test_the_mean_of_equal_entries_is_that_entry(backend, n):
+    """Times 1/n it would not be (49 · (1/49) < 1), and std would miss that they are equal, where it has a kink."""
+    x = backend.put(np.ones(n), "float64")
+    assert float(arrmb.vjp(lambda x: arrmb.namespace(x).mean(x), x)[0]) == 1.0
+    value, gradient = arrmb.value_and_grad(lambda x: arrmb.namespace(x).std(x))(x)
+    assert float(value) == 0.0
+    np.testing.assert_array_equal(backend.get(gradient), np.zeros(n))
+    product = arrmb.hvp(lambda x: arrmb.namespace(x).std(x), (x,), (backend.put(np.arange(1.0 * n), "float64"),))[0]
+    np.testing.assert_array_equal(backend.get(product), np.zeros(n))
+
+
+def test_linspace_of_an_integer_constant(backend):
+    x = backend.put(np.asarray([1.0, 3.0]), "float64")
+
+    def f(x):
+        xp = arrmb.namespace(x)
+        return xp.linspace(0, xp.argmax(x), 3) + xp.linspace(0, xp.asarray(1, device=x.device), 3)
+
+    np.testing.assert_array_equal(backend.get(arrmb.vjp(f, x)[0]), [0.0, 1.0, 2.0])
+
+
+def test_linspace_and_full_with_a_dtype(backend):
+    x = backend.put(np.asarray([1.0, 3.0]), "float64")
+
+    def f(x):
+        xp = arrmb.namespace(x)
+        return xp.linspace(x[0], x[1], 3, dtype=xp.float32), xp.full([2, 3], x[0], dtype=xp.float32)
+
+    for made, shape in zip(arrmb.vjp(f, x)[0], ((3,), (2, 3))):
+        assert made.dtype == backend.xp.float32 and tuple(made.shape) == shape
+
+
+def test_unsigned_exponents(backend):
+    """Where the exponent is 0, exponent - 1 must not wrap round to the largest unsigned number."""
+    x = backend.put(np.asarray([1e10, 2.0, 3.0]), "float64")
+    n = integers(backend.xp, x, [0, 1, 2])
+    exponents = backend.xp.astype(n, backend.xp.uint8)
+
+    def f(x):
+        xp = arrmb.namespace(x)
+        return xp.sum(xp.pow(x, exponents if backend.name != "strict" else xp.astype(exponents, x.dtype)))
+
+    np.testing.assert_allclose(backend.get(arrmb.grad(f)(x)), [0.0, 1.0, 6.0])
+    np.testing.assert_allclose(backend.get(arrmb.jacobian(arrmb.grad(f))(x)), np.diag([0.0, 0.0, 2.0]))
+
+
+def test_take_counts_from_the_end(backend):
+    x = backend.put(np.asarray([1.0, 2.0, 3.0]), "float64")
+    last = integers(backend.xp, x, [-1, 0, -1])
+    gradient = arrmb.grad(lambda x: arrmb.namespace(x).sum(arrmb.namespace(x).take(x, last, axis=0)))
+    if backend.name == "torch":
+        with pytest.raises(IndexError):  # as on its own tensors
+            gradient(x)
+    else:
+        np.testing.assert_array_equal(backend.get(gradient(x)), [1.0, 0.0, 2.0])
+
+
+def test_iteration_over_a_scalar_raises_as_on_arrays(backend):
+    with pytest.raises(TypeError, match="iteration over a 0-d array"):
+        arrmb.grad(lambda x: sum(v for v in x[0]))(backend.put(np.asarray([1.0]), "float64"))
+
+
+def test_an_empty_list_of_indices():
+    value, pullback = arrmb.vjp(lambda x: x[[]], np.ones(3))
+    assert value.shape == (0,)
+    np.testing.assert_array_equal(pullback(value)[0], np.zeros(3))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_differences_of_few_entries(backend, n):
+    for size in (0, 1, 2):
+        x = backend.put(np.arange(1.0, 1.0 + size), "float64")
+        value, pullback = arrmb.vjp(lambda x: arrmb.namespace(x).diff(x, n=n), x)
+        assert tuple(value.shape) == (max(size - n, 0),)
+        assert tuple(pullback(value)[0].shape) == (size,)
+
+
+def test_bounds_do_not_widen_what_is_clipped(backend):
+    if backend.name == "strict":  # it refuses bounds of another dtype
+        return
+    x, low = backend.put(np.asarray([1.0, 2.0, 4.0]), "float32"), backend.put(np.asarray([1.5, 1.0, 1.0]), "float64")
+    value, pullback = arrmb.vjp(lambda x: arrmb.namespace(x).clip(x, low, 3.0), x)
+    assert value.dtype == x.dtype
+    np.testing.assert_array_equal(backend.get(value), [1.5, 2.0, 3.0])
+    np.testing.assert_array_equal(backend.get(pullback(x)[0]), [0.0, 2.0, 0.0])
+
+
+def test_shapes_broadcast(backend):
+    if not hasattr(backend.xp, "broadcast_shapes"):
+        pytest.skip("this version of the backend does not have it yet")
+    x, _ = points(backend)
+    found, _ = arrmb.vjp(lambda x: x * len(arrmb.namespace(x).broadcast_shapes((2, 1), (4, 1, 3))), x)
+    np.testing.assert_array_equal(backend.get(found), 3 * backend.get(x))

@@ -110,6 +110,84 @@ def test_copies_do_not_follow(backend):
     np.testing.assert_array_equal(backend.get(arrmb.vjp(f, x)[0]), np.ones(6))
 
 
+def in_helper(x, y):
+    def add_to(a, b):
+        a += b
+
+    add_to(y, x)
+    return y
+
+
+def in_loop(x, y):
+    for a in [y]:
+        a *= x
+    return y
+
+
+def by_another_name(x, y):
+    z = y
+    z -= x
+    z /= 2.0
+    z **= 2.0
+    return y
+
+
+def of_a_constant(x, y):
+    z = arrmb.namespace(x).zeros_like(x)
+    z += x
+    return z
+
+
+def of_a_scalar(x, y):
+    """Where 0-d results are NumPy's scalars, the name is bound anew: the old value is in ``before``."""
+    total = arrmb.namespace(x).sum(x)
+    before = total
+    total += 1.0
+    return before * y
+
+
+@pytest.mark.parametrize("case", [in_helper, in_loop, by_another_name, of_a_constant, of_a_scalar])
+def test_operators_in_place(backend, case):
+    """``x += y`` reaches every name of the array, as on the backend's own arrays: values and derivatives are theirs."""
+    x = backend.put(np.asarray([1.0, 2.0, 3.0]), "float64")
+
+    def f(x):
+        return case(x, x * x)
+
+    np.testing.assert_array_equal(backend.get(arrmb.vjp(f, x)[0]), backend.get(f(x)))
+    check_grads(f, (x,), order=2)
+    np.testing.assert_array_equal(backend.get(x), [1.0, 2.0, 3.0])
+
+
+def test_operators_in_place_keep_shape_and_dtype(backend):
+    x = backend.put(np.asarray([1.0, 2.0]), "float32")
+    wide = backend.put(np.asarray([[0.5, 0.5]]), "float64")
+
+    def narrows(x):
+        y = x * 1.0
+        y += wide[0, :]
+        return y
+
+    if backend.name != "strict":  # its own arrays refuse the mixture beside a traced one
+        value, pullback = arrmb.vjp(narrows, x)
+        assert value.dtype == x.dtype and pullback(value)[0].dtype == x.dtype
+
+    def grows(x):
+        x += arrmb.namespace(x).ones((2, 2), dtype=x.dtype, device=x.device)
+        return x
+
+    with pytest.raises(ValueError, match=r"the result has shape \(2, 2\), and x has \(2,\)"):
+        arrmb.vjp(grows, x)
+
+    def into_integers(x):
+        n = arrmb.namespace(x).ones_like(x, dtype=arrmb.namespace(x).int64)
+        n += x[0]
+        return x
+
+    with pytest.raises(TypeError):  # strict: by its own rules of promotion
+        arrmb.vjp(into_integers, x)
+
+
 def test_array_api_extra(backend):
     """`at` of array-api-extra, as other people's code has it."""
     at = pytest.importorskip("array_api_extra").at

@@ -1,11 +1,21 @@
 """Operands and results as arrays of one kind."""
 
-from ..._xp import device, is_traced, namespace, raw, raw_namespace
+from ..._xp import device, is_complex, is_inexact, is_traced, namespace, raw, raw_namespace
 from ..core import lift
 
 
 def as_array(x, like):
-    return x if hasattr(x, "dtype") else namespace(like).asarray(x, dtype=like.dtype, device=device(like))
+    """A Python number ``x`` as an array of the dtype of ``like``, or of the backend's choice if that cannot hold it."""
+    if hasattr(x, "dtype"):
+        return x
+    below, dtype = raw_namespace(namespace(like)), like.dtype
+    if isinstance(x, complex):
+        fits = is_complex(like)
+    else:
+        fits = is_inexact(like) or isinstance(x, bool) or not (isinstance(x, float) or below.isdtype(dtype, "bool"))
+    if not fits:  # as the operators have it; a strict backend refuses
+        dtype = (below.ones((1,), dtype=dtype, device=device(like)) * x).dtype
+    return namespace(like).asarray(x, dtype=dtype, device=device(like))
 
 
 def lifted(arrays):

@@ -10,6 +10,7 @@ from ..._xp import is_complex, is_inexact, is_traced, namespace, raw
 from ...ops import arithmetic, elementwise
 from ..core import rebox
 from ._lift import as_array, by_backend, lifted
+from .manipulation import astype
 
 
 def _unary(op):
@@ -65,11 +66,12 @@ def where(condition, x1, x2, /):
 def clip(x, /, min=None, max=None):
     if not hasattr(min, "dtype") and not hasattr(max, "dtype"):
         return arithmetic.clip(x, low=min, high=max)
+    dtype, inexact = x.dtype, is_inexact(x)
     for bound, extremum in ((min, maximum), (max, minimum)):  # noqa: F821
         if bound is not None:
             y = extremum(x, bound)
             x = where(y == x, x, y)  # at a tie, x has all of the derivative, as with bounds that are numbers
-    return x
+    return x if x.dtype == dtype or not inexact else astype(x, dtype)  # bounds of a wider dtype do not widen x
 
 
 def nextafter(x1, x2, /):

@@ -2,7 +2,7 @@
 
 import math
 
-from ..._xp import is_inexact
+from ..._xp import from_front, is_inexact
 from ...ops import elementwise
 from ...ops import matmul as _matmul
 from ._lift import by_backend, lifted
@@ -31,7 +31,7 @@ def tensordot(x1, x2, /, *, axes=2):
     if isinstance(axes, int):
         first, second = list(range(x1.ndim - axes, x1.ndim)), list(range(axes))
     else:
-        first, second = [a % x1.ndim for a in axes[0]], [a % x2.ndim for a in axes[1]]
+        first, second = ([from_front(a, x.ndim) for a in of] for x, of in zip((x1, x2), axes))
     free1 = [i for i in range(x1.ndim) if i not in first]
     free2 = [i for i in range(x2.ndim) if i not in second]
     n = math.prod(x1.shape[i] for i in first)

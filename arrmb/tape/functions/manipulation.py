@@ -1,6 +1,6 @@
 """Rearrangements, and changes of dtype."""
 
-from ..._xp import device, is_traced, namespace, raw, raw_namespace
+from ..._xp import device, from_front, is_traced, namespace, raw, raw_namespace
 from ...ops import indexing, manipulation
 from ..core import lift, rebox
 from ._lift import lifted
@@ -21,9 +21,9 @@ def matrix_transpose(x, /):
 def moveaxis(x, source, destination, /):
     sources = source if isinstance(source, tuple) else (source,)
     destinations = destination if isinstance(destination, tuple) else (destination,)
-    sources = [s % x.ndim for s in sources]
+    sources = [from_front(s, x.ndim) for s in sources]
     axes = [i for i in range(x.ndim) if i not in sources]
-    for to, s in sorted(zip([d % x.ndim for d in destinations], sources)):
+    for to, s in sorted(zip([from_front(d, x.ndim) for d in destinations], sources)):
         axes.insert(to, s)
     return permute_dims(x, axes)
 
@@ -64,6 +64,7 @@ def repeat(x, repeats, /, *, axis=None):
     if not hasattr(repeats, "dtype"):
         return manipulation.repeat(x, repeats=repeats, axis=axis)
     below = raw_namespace(namespace(x))
+    axis = from_front(axis, x.ndim)
     ends = below.cumulative_sum(below.broadcast_to(raw(repeats), (x.shape[axis],)))
     places = namespace(ends).arange(int(ends[-1]) if ends.shape[0] else 0, dtype=ends.dtype, device=device(x))
     indices = namespace(ends).searchsorted(ends, places, side="right")
@@ -84,12 +85,12 @@ def concat(arrays, /, *, axis=0):
 
 def stack(arrays, /, *, axis=0):
     arrays = list(arrays)
-    axis = axis % (arrays[0].ndim + 1)
+    axis = from_front(axis, arrays[0].ndim + 1)
     return concat([expand_dims(x, axis=axis) for x in arrays], axis=axis)
 
 
 def unstack(x, /, *, axis=0):
-    return manipulation.unstack(x, axis=axis % x.ndim)
+    return manipulation.unstack(x, axis=from_front(axis, x.ndim))
 
 
 def meshgrid(*arrays, indexing="xy"):

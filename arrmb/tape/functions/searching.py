@@ -7,14 +7,14 @@ derivatives which a tie offers; a symmetric function of the sorted entries does 
 import math
 from typing import Any, NamedTuple
 
-from ..._xp import device, namespace, raw, raw_namespace
+from ..._xp import device, from_front, namespace, raw, raw_namespace
 from ...ops import indexing
 from ..core import lift
 from .manipulation import moveaxis, reshape
 
 
 def take(x, indices, /, *, axis=None):
-    axis = 0 if axis is None else axis % x.ndim
+    axis = 0 if axis is None else from_front(axis, x.ndim)
     indices = raw(indices)
     if axis == 0:
         return indexing.take(x, indices=indices)
@@ -23,7 +23,7 @@ def take(x, indices, /, *, axis=None):
 
 def take_along_axis(x, indices, /, *, axis=-1):
     xp = raw_namespace(namespace(x))
-    axis = axis % x.ndim
+    axis = from_front(axis, x.ndim)
     grid = xp.reshape(xp.arange(math.prod(x.shape), device=device(x)), x.shape)
     places = xp.take_along_axis(grid, raw(indices), axis=axis)
     flat = indexing.take(reshape(x, (-1,)), indices=xp.reshape(places, (-1,)))

@@ -8,7 +8,7 @@ prod, cumulative_prod: any order, at any number of zeros.
 
 import math
 
-from ..._xp import device, is_complex, is_inexact, is_traced, namespace
+from ..._xp import device, from_front, is_complex, is_inexact, is_traced, namespace
 from ...ops import elementwise, manipulation, reductions
 from ..core import rebox
 from ._lift import by_backend
@@ -39,23 +39,29 @@ def _count(x, axis):
 
 
 def mean(x, /, *, axis=None, keepdims=False):
-    n = _count(x, axis)
-    return _times(sum(x, axis=axis, keepdims=keepdims), 1.0 / n if n else math.nan)
+    if not is_inexact(x):
+        return by_backend("mean", x, axis=axis, keepdims=keepdims)
+    return _over(sum(x, axis=axis, keepdims=keepdims), _count(x, axis))
 
 
-def _times(x, factor):
-    y = x * factor
+def _over(x, n):
+    """``x / n``, not times 1/n: the mean of equal entries is that entry, as the backend has it."""
+    y = x / n if n > 0 else x * math.nan
     return y if y.dtype == x.dtype else astype(y, x.dtype)  # NumPy 1.x widens 0-d arrays
 
 
 def var(x, /, *, axis=None, correction=0.0, keepdims=False):
+    if not is_inexact(x):
+        return by_backend("var", x, axis=axis, correction=correction, keepdims=keepdims)
     from_mean = x - mean(x, axis=axis, keepdims=True)
     n = _count(x, axis) - correction
     squares = elementwise.real(from_mean * elementwise.conjugate(from_mean)) if is_complex(x) else from_mean * from_mean
-    return _times(sum(squares, axis=axis, keepdims=keepdims), 1.0 / n if n > 0 else math.nan)
+    return _over(sum(squares, axis=axis, keepdims=keepdims), n)
 
 
 def std(x, /, *, axis=None, correction=0.0, keepdims=False):
+    if not is_inexact(x):
+        return by_backend("std", x, axis=axis, correction=correction, keepdims=keepdims)
     y = var(x, axis=axis, correction=correction, keepdims=keepdims)
     constant = y == 0.0  # there sqrt has no finite derivative
     return where(constant, 0.0, elementwise.sqrt(where(constant, 1.0, y)))
@@ -81,7 +87,7 @@ def prod(x, /, *, axis=None, dtype=None, keepdims=False):
 def _scan_axis(x, axis):
     if axis is None and x.ndim != 1:
         raise ValueError("cumulative_sum, cumulative_prod: axis is required for arrays of other than one dimension")
-    return 0 if axis is None else axis % x.ndim
+    return 0 if axis is None else from_front(axis, x.ndim)
 
 
 def _along(axis, part):
@@ -116,9 +122,11 @@ def cumulative_prod(x, /, *, axis=None, dtype=None, include_initial=False):
 def diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
     if n == 0:
         return rebox(x) if is_traced(x) else x
-    axis = axis % x.ndim
+    axis = from_front(axis, x.ndim)
     parts = [part for part in (prepend, x, append) if part is not None]
     x = concat(parts, axis=axis) if len(parts) > 1 else x
     for _ in range(n):
+        if x.shape[axis] == 0:  # a slice from 1 would start outside
+            break
         x = x[_along(axis, slice(1, None))] - x[_along(axis, slice(None, -1))]
     return x
