@@ -2,15 +2,21 @@
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0  # `make test TORCH=` leaves PyTorch out; its tests then skip
+CHAINER ?= chainer==7.8.1  # `make test CHAINER=` leaves Chainer out
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python $(INSTALL)
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help demo test lint bench exactness clean
+# Chainer's last release is built with pkg_resources, which setuptools 81 dropped: it is built outside of pip's isolation.
+BUILD_CHAINER = "setuptools<81" wheel && $(1) $(INSTALL) --no-build-isolation $(CHAINER)
+
+.PHONY: help demo test test-chainer lint bench exactness clean
 
 help:
 	@echo "make demo    run both examples; the pictures are in out/ (under 4 minutes)"
 	@echo "make test    run all tests (under 10 minutes)"
+	@echo "make test-chainer  run Chainer's tests with Chainer as it was published, on NumPy 1.26 (part of make test)"
 	@echo "make lint    check the style"
 	@echo "make bench   time the engine against its peers"
 	@echo "make exactness  measure gradients against the peers' and 90 digits; writes docs/exactness.md"
@@ -25,7 +31,18 @@ help:
 	touch $@
 
 .venv/test: .venv/created setup.cfg pyproject.toml
-	$(PIP) --editable ".[examples,io,peers,scipy,test]" $(TORCH)
+ifneq ($(strip $(CHAINER)),)
+	$(PIP) $(call BUILD_CHAINER,$(BIN)/python)
+endif
+	$(PIP) --editable ".[examples,io,peers,scipy,test]" h5py $(TORCH)
+	touch $@
+
+# Chainer as it was published, in an environment of its own: NumPy 1.26, Python 3.11 or 3.10.
+.venv-chainer/test: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-chainer
+	.venv-chainer/bin/python $(INSTALL) "numpy<2" $(call BUILD_CHAINER,.venv-chainer/bin/python)
+	.venv-chainer/bin/python $(INSTALL) "numpy<2" --editable ".[examples]" h5py pytest
+	-.venv-chainer/bin/python $(INSTALL) mpich mpi4py  # for ChainerMN; its test skips without
 	touch $@
 
 demo: .venv/demo
@@ -34,8 +51,20 @@ demo: .venv/demo
 	@echo "The pictures are in out/classify_regions and out/segment_images:"
 	@ls out/classify_regions/*.png out/segment_images/*.png
 
-test: .venv/test lint
+test: .venv/test lint test-chainer
 	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --numprocesses 2
+
+OLD_PYTHON := $(shell $(PYTHON) -c "import sys; print(int(sys.version_info < (3, 12)))")
+ifeq ($(strip $(CHAINER)),)
+test-chainer:
+	@echo "without Chainer"
+else ifeq ($(OLD_PYTHON),1)
+test-chainer: .venv-chainer/test
+	$(ONE_THREAD) .venv-chainer/bin/python -m pytest --quiet tests/plugins/test_chainer*.py tests/examples/test_chainer_o2p.py
+else
+test-chainer:
+	@echo "Chainer as it was published needs Python 3.11 or earlier (PYTHON=python3.11): tested with the opt-in only"
+endif
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -48,4 +77,4 @@ exactness: .venv/test
 	$(ONE_THREAD) $(BIN)/python benchmarks/exactness.py
 
 clean:
-	rm -rf .venv out .pytest_cache .ruff_cache
+	rm -rf .venv .venv-chainer out .pytest_cache .ruff_cache

@@ -141,7 +141,10 @@ def test_files_are_short(path):
 
 
 def test_no_import_of_a_backend_at_the_top_of_a_file():
+    """But in the plug-ins: nothing else imports them."""
     for path in FILES:
+        if path.relative_to(ROOT).parts[0] == "plugins":
+            continue
         for node in ast.parse(path.read_text()).body:
             names = (
                 [a.name for a in node.names]

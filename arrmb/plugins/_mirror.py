@@ -40,7 +40,10 @@ def take_apart(name, args, kwargs, is_array, expected):
             full[i] = x
         return structure.unflatten(full)
 
-    return [leaves[i] for i in places], put_together
+    arrays = [leaves[i] for i in places]
+    for i in places:
+        leaves[i] = None  # what is kept for a backward pass keeps no array of the framework alive
+    return arrays, put_together
 
 
 def mirror(plugin, wrap):
