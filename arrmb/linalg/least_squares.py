@@ -1,5 +1,6 @@
 """Least squares and pseudo-inverses, of full or constant deficient rank."""
 
+import math
 import numbers
 
 from .._xp import H, namespace, raw
@@ -31,7 +32,7 @@ def pinv(x, /, *, rtol=None):
     TypeError
         ``x`` is not a floating-point array, or ``rtol`` is not a number.
     ValueError
-        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``rtol`` is not from 0 to 1; or
+        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``rtol`` is negative; or
         (on a CPU) a derivative is taken where a singular value is equal to ``rtol`` times the largest one, to rounding.
 
     Notes
@@ -75,7 +76,7 @@ def lstsq(a, b, /, *, rtol=None):
         An argument is not a floating-point array, the arguments belong to different backends, or ``rtol`` is not a
         number.
     ValueError
-        Shapes do not fit, ``a`` is empty, or has NaN or inf where the backend looks, or ``rtol`` is not from 0 to 1; or
+        Shapes do not fit, ``a`` is empty, or has NaN or inf where the backend looks, or ``rtol`` is negative; or
         (on a CPU) a derivative is taken where a singular value of ``a`` is equal to ``rtol`` times the largest one, to
         rounding.
 
@@ -110,6 +111,6 @@ def relative_tolerance(op, x, rtol):
         _check.same_backend(op, x=x, rtol=rtol)
         return raw(rtol)
     rtol = _check.number(op, "rtol", rtol)
-    if not 0.0 <= rtol < 1.0:
-        raise ValueError(f"{op}: rtol is relative to the largest singular value, and must be from 0 to 1, got {rtol}")
+    if not 0.0 <= rtol < math.inf:  # from 1 on it leaves nothing
+        raise ValueError(f"{op}: rtol is relative to the largest singular value, and must not be negative, got {rtol}")
     return float(rtol)

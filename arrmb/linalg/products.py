@@ -306,7 +306,7 @@ def matrix_rank(x, /, *, rtol=None):
     TypeError
         ``x`` is not a floating-point array, or ``rtol`` is not a number.
     ValueError
-        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``rtol`` is not from 0 to 1.
+        ``x`` is not an array of matrices, has NaN or inf where the backend looks, or ``rtol`` is negative.
 
     Notes
     -----
