@@ -101,7 +101,19 @@ def device(x):
 def on_host(x) -> bool:
     """Whether the values of ``x`` can be looked at without making a GPU wait."""
     place = str(device(x)).lower()
+    if namespace(raw(x)).__name__ == "array_api_compat.torch":
+        return place == "cpu" and not is_batched(raw(x))
     return "cuda" not in place and "gpu" not in place and namespace(raw(x)).__name__ != "array_api_compat.cupy"
+
+
+def is_batched(x):
+    """Whether a PyTorch tensor stands for a batch of tensors (`torch.vmap`), no one of which can be looked at."""
+    functorch = sys.modules["torch"]._C._functorch
+    while functorch.is_functorch_wrapped_tensor(x):
+        if functorch.is_batchedtensor(x):
+            return True
+        x = functorch.get_unwrapped(x)
+    return False
 
 
 def raw(x):

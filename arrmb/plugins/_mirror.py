@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from numbers import Number
 
 from .. import fft, layers, linalg, tree
 
@@ -31,8 +32,12 @@ def take_apart(name, args, kwargs, is_array, expected):
     leaves, structure = tree.flatten((args, kwargs))
     places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
     for leaf in leaves:
-        if hasattr(leaf, "dtype") and hasattr(leaf, "shape") and not is_array(leaf):
+        if hasattr(leaf, "dtype") and hasattr(leaf, "shape") and not is_array(leaf) and not isinstance(leaf, Number):
             raise TypeError(f"{name}: {expected}, got {type(leaf).__module__}.{type(leaf).__name__}")
+
+    found = [leaves[i] for i in places]
+    for i in places:
+        leaves[i] = None  # what is kept of a call does not keep its arrays
 
     def put_together(arrays):
         full = list(leaves)
@@ -40,10 +45,7 @@ def take_apart(name, args, kwargs, is_array, expected):
             full[i] = x
         return structure.unflatten(full)
 
-    arrays = [leaves[i] for i in places]
-    for i in places:
-        leaves[i] = None  # what is kept for a backward pass keeps no array of the framework alive
-    return arrays, put_together
+    return found, put_together
 
 
 def mirror(plugin, wrap):

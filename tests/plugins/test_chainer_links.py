@@ -178,8 +178,11 @@ def test_layers_of_the_paper(rng):
     assert pool(Variable(features), masks).shape == (2, 4, 3, 3)
     labels = np.arange(16).reshape(2, 8) % 2
     x = Variable(features)
-    loss = plugin.NormalizedCutsLoss()(x, labels)
+    loss = plugin.NormalizedCutsLoss(reduce="no")(x, labels)
     assert np.array_equal(loss.array, arrmb.layers.normalized_cuts_loss(features, labels))
+    assert np.isclose(plugin.NormalizedCutsLoss()(x, labels).array, np.mean(loss.array), rtol=1e-15)
+    with pytest.raises(ValueError, match='reduce must be "mean" or "no", got \'sum\''):
+        plugin.NormalizedCutsLoss(reduce="sum")
     F.sum(loss).backward()
     truth = arrmb.grad(lambda x: arrmb.namespace(x).sum(arrmb.layers.normalized_cuts_loss(x, labels)))(features)
     assert np.array_equal(x.grad, truth)

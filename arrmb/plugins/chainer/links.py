@@ -114,11 +114,24 @@ class SecondOrderPooling(chainer.Link):
 
 
 class NormalizedCutsLoss(chainer.Link):
-    """The loss of normalized cuts, one per image: `arrmb.layers.normalized_cuts_loss` as a link.
+    """The loss of normalized cuts: `arrmb.layers.normalized_cuts_loss` as a link.
+
+    Parameters
+    ----------
+    reduce : {"mean", "no"}
+        The mean over the images, or one loss per image.
 
     The link takes ``(features, labels, weights=None)``: non-negative features of shape (..., n, d), integer labels
     (..., n), and weights (..., d) of the channels.
     """
 
+    def __init__(self, reduce="mean"):
+        super().__init__()
+        if reduce not in ("mean", "no"):
+            raise ValueError(f'NormalizedCutsLoss: reduce must be "mean" or "no", got {reduce!r}')
+        self.reduce = reduce
+
     def forward(self, features, labels, weights=None):
-        return apply("normalized_cuts_loss", layers.normalized_cuts_loss, (features, labels), {"weights": weights})
+        options = {"weights": weights}
+        y = apply("normalized_cuts_loss", layers.normalized_cuts_loss, (features, labels), options)
+        return y if self.reduce == "no" else chainer.functions.mean(y)
