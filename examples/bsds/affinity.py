@@ -1,0 +1,95 @@
+"""Normalized cuts of a graph of superpixels whose edge weights are learned, through the eigenvectors.
+
+    W_ij = σ(-network(cues_ij))        M = D^-½ W D^-½        V = the top k eigenvectors of M
+    J = 1 - ‖V^T D^½ Y (Y^T D Y)^-½‖² / k
+
+with Y the indicator vectors of the k true segments. J is 0 where the cut is the truth, and depends on the subspace of V
+only, so that equal eigenvalues in it do no harm: `arrmb.linalg.eigh_top` is exact there.
+
+Source: Ionescu, Vantzos, Sminchisescu, "Training Deep Networks with Structured Layers by Matrix Backpropagation",
+arXiv:1509.07838, section 5, with the top eigenvectors in the place of the column space; Bach and Jordan, "Learning
+Spectral Clustering", NIPS 2003.
+"""
+
+import itertools
+from typing import Any
+
+import numpy as np
+from bsds import grouping
+
+import arrmb
+from arrmb.layers import Linear, relu
+
+FLOOR = 1e-7  # of every entry of W: no part of the graph is ever cut off
+
+
+@arrmb.tree.dataclass
+class EdgeNetwork:
+    """Three linear maps of the standardized cues of an edge; its weight is the sigmoid of the last, negated."""
+
+    mean: Any
+    deviation: Any
+    layers: Any
+
+    @classmethod
+    def init(cls, xp, rng, cues, width=48):
+        """A network for edges that are distributed like ``cues`` (e, c)."""
+        sizes = [cues.shape[1], width, width, 1]
+        layers = [Linear.init(xp, rng, a, b, dtype=xp.float64) for a, b in itertools.pairwise(sizes)]
+        mean, deviation = (xp.asarray(v, dtype=xp.float64) for v in (cues.mean(axis=0), cues.std(axis=0) + 1e-6))
+        return cls(mean, deviation, layers)
+
+    def __call__(self, cues):
+        x = (cues - self.mean) / self.deviation
+        for layer in self.layers[:-1]:
+            x = relu(layer(x))
+        x = self.layers[-1](x)[:, 0]
+        xp = arrmb.namespace(x)
+        return xp.exp(-xp.logaddexp(x, 0.0 * x))
+
+
+def hand_made(cues):
+    """Weights that nobody learned: Gaussians of distances in colour (15 Lab units) and place (a tenth of the image)."""
+    return np.exp(-((20 * cues[:, 16] / 15) ** 2 + cues[:, 20] ** 2) / 2)
+
+
+def normalized_affinity(weights, i, j, n):
+    """D^-½ W D^-½ of the graph with these edges, and the degrees D."""
+    xp = arrmb.namespace(weights)
+    w = xp.zeros((n, n), dtype=weights.dtype, device=weights.device)
+    w[i, j] = weights
+    w = w + xp.matrix_transpose(w) + FLOOR
+    degrees = xp.sum(w, axis=1)
+    scale = 1.0 / xp.sqrt(degrees)
+    return w * scale[:, None] * scale, degrees
+
+
+def loss(network, graph, segments):
+    """J for one image; ``segments`` (n,) are the true segments of the superpixels, numbered from 0."""
+    m, degrees = normalized_affinity(network(graph.cues), graph.i, graph.j, len(graph.areas))
+    xp = arrmb.namespace(m)
+    k = int(segments.max()) + 1
+    indicators = xp.astype(xp.asarray(segments)[:, None] == xp.arange(k), m.dtype)
+    b = xp.sqrt(degrees)[:, None] * indicators
+    b = b / xp.sqrt(xp.sum(b * b, axis=0))
+    _, v = arrmb.linalg.eigh_top(m, k)
+    overlap = xp.matrix_transpose(v) @ b
+    return 1.0 - xp.sum(overlap * overlap) / k
+
+
+def segments_of(graph, annotation):
+    """The segment that most pixels of each superpixel are in, numbered from 0."""
+    table = arrmb.metrics.contingency(graph.labels, annotation)
+    return np.unique(np.argmax(table, axis=1), return_inverse=True)[1]
+
+
+def segment(weights, graph, counts):
+    """Label images with the given numbers of segments, from the weights of the edges (a NumPy array)."""
+    n = len(graph.areas)
+    if n == 1:  # an image of one colour
+        return [graph.labels for _ in counts]
+    m, degrees = normalized_affinity(np.asarray(weights, dtype=np.float64), graph.i, graph.j, n)
+    values, vectors = np.linalg.eigh(m)
+    order = np.argsort(-values)[: grouping.MODES]
+    merges = grouping.merge(grouping.coordinates(values[order], vectors[:, order], degrees), graph.i, graph.j)
+    return [grouping.cut(merges, n, min(k, n))[graph.labels] for k in counts]

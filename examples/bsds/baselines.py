@@ -1,0 +1,55 @@
+"""What normalized cuts of learned affinities are compared with: nothing in here is trained."""
+
+import numpy as np
+from skimage import color, segmentation
+
+FELZENSZWALB = [(100, 100), (200, 150), (300, 200), (400, 300), (600, 400), (800, 600), (1200, 900), (2000, 1200)]
+
+
+def k_means(image, counts):
+    """k-means of the pixels' Lab colours and places."""
+    from sklearn.cluster import KMeans
+
+    lab = color.rgb2lab(image)
+    h, w = lab.shape[:2]
+    place = np.moveaxis(np.indices((h, w)), 0, -1) * (100 / np.hypot(h, w))
+    x = np.concatenate([lab, place], axis=-1).reshape(-1, 5).astype(np.float32)
+    some = x[::11] if len(x) > 11 * max(counts) else x
+    return [_k_means(KMeans, some, min(k, len(some))).predict(x).reshape(h, w) for k in counts]
+
+
+def _k_means(KMeans, x, k):
+    return KMeans(k, n_init=1, max_iter=30, random_state=0).fit(x)
+
+
+def slic_normalized_cuts(image, counts):
+    """Normalized cuts of 300 SLIC superpixels, by Gaussians of distances in colour and place; k-means of the rows."""
+    from sklearn.cluster import KMeans
+
+    lab = color.rgb2lab(image)
+    labels = segmentation.slic(image, n_segments=300, compactness=10, start_label=0)
+    labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    n, (h, w) = labels.max() + 1, labels.shape
+    channels = [*np.moveaxis(lab, -1, 0) / 15, *np.indices((h, w)) * (10 / np.hypot(h, w))]
+    x = np.stack([np.bincount(labels.ravel(), c.ravel(), n) for c in channels], axis=1)
+    x = x / np.bincount(labels.ravel())[:, None]
+    affinity = np.exp(-0.5 * ((x[:, None] - x) ** 2).sum(axis=-1))
+    scale = 1.0 / np.sqrt(affinity.sum(axis=1))
+    vectors = np.linalg.eigh(affinity * scale[:, None] * scale)[1]
+    found = []
+    for k in (min(k, n) for k in counts):
+        rows = vectors[:, -k:] / np.linalg.norm(vectors[:, -k:], axis=1, keepdims=True)
+        found.append(KMeans(k, n_init=3, random_state=0).fit_predict(rows)[labels])
+    return found
+
+
+def felzenszwalb(image, counts):
+    """The graph-based segmentation of Felzenszwalb and Huttenlocher at eight scales; ``counts`` is not looked at."""
+    return [segmentation.felzenszwalb(image, scale=s, sigma=0.8, min_size=m) for s, m in FELZENSZWALB]
+
+
+BASELINES = {
+    "k-means of Lab and place": k_means,
+    "normalized cuts of SLIC superpixels": slic_normalized_cuts,
+    "Felzenszwalb and Huttenlocher": felzenszwalb,
+}

@@ -1,0 +1,284 @@
+"""Learn the affinities of normalized cuts on BSDS500, and compare with cuts that nobody trained.
+
+    python examples/bsds_ncuts.py train --data BSDS500/data --out out/bsds
+    python examples/bsds_ncuts.py evaluate --data BSDS500/data --split val --run out/bsds --json out/bsds/val.json
+
+An image is a graph of superpixels (`bsds/cues.py`); a small network turns the cues of an edge into its weight, and is
+trained through the top eigenvectors of the normalized affinity (`bsds/affinity.py`). With ``--method pixels`` it is a
+convolutional network that turns pixels into features instead, trained through `normalized_cuts_loss`
+(`bsds/pixels.py`). Segments, 2 to 40 of them, are read off the eigenvectors (`bsds/grouping.py`); scores are those of
+the benchmark (`arrmb.metrics`). ``evaluate --baselines`` puts untrained methods into the same table.
+
+Training goes on where it was stopped, with the same result, when the command is repeated. Results, times and pictures:
+docs/experiments.md.
+"""
+
+import argparse
+import json
+import math
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bsds import affinity, cues, pixels, report
+from bsds.baselines import BASELINES
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+import arrmb
+import arrmb.data
+import arrmb.io
+import arrmb.metrics
+from arrmb.optim import adam, adam_init
+
+COUNTS = [2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 30, 35, 40]
+RATE, BATCH = 3e-3, 2
+
+
+class GraphMethod:
+    """Learned weights of the edges of a graph of superpixels."""
+
+    loss = staticmethod(affinity.loss)
+
+    @staticmethod
+    def init(xp, rng, items):
+        some = [item.graph.cues[::7] for item in items]
+        return affinity.EdgeNetwork.init(xp, rng, np.concatenate(some) if some else np.zeros((1, cues.COUNT)))
+
+    @staticmethod
+    def inputs(xp, graph, image):
+        return graph._replace(
+            i=xp.asarray(graph.i), j=xp.asarray(graph.j), cues=xp.asarray(graph.cues, dtype=xp.float64)
+        )
+
+    @staticmethod
+    def truth(graph, annotation):
+        return affinity.segments_of(graph, annotation)
+
+    @staticmethod
+    def result(network, inputs):
+        return affinity.hand_made(to_numpy(inputs.cues)) if network is None else to_numpy(network(inputs.cues))
+
+    segment = staticmethod(affinity.segment)
+
+
+class PixelMethod:
+    """Learned features of pixels."""
+
+    loss = staticmethod(pixels.loss)
+
+    @staticmethod
+    def init(xp, rng, items):
+        return pixels.PixelNetwork.init(xp, rng, pixels.INPUTS)
+
+    @staticmethod
+    def inputs(xp, graph, image):
+        return xp.asarray(pixels.measure(image))
+
+    @staticmethod
+    def truth(graph, annotation):
+        return np.unique(annotation[::2, ::2].ravel(), return_inverse=True)[1]
+
+    @staticmethod
+    def result(network, inputs):
+        return pixels.hand_made(to_numpy(inputs)) if network is None else to_numpy(network(inputs))
+
+    segment = staticmethod(pixels.segment)
+
+
+METHODS = {"graph": GraphMethod, "pixels": PixelMethod}
+
+
+@arrmb.tree.dataclass
+class State:
+    """What a checkpoint holds."""
+
+    network: Any
+    optimizer: Any
+    epoch: int
+
+
+class Item:
+    """An image of the set with its graph, and what the method makes of both."""
+
+    def __init__(self, image, graph):
+        self.name, self.image, self.annotations, self.graph = image.name, image.image, image.annotations, graph
+
+
+def to_numpy(x):
+    return x.get() if hasattr(x, "get") else np.asarray(x)
+
+
+def processes(workers):
+    """Processes of one thread each: they share the cores among them."""
+    return ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,))
+
+
+def load(data, split, run, workers, limit=None):
+    """The images of a split with their graphs, which are made once and kept in ``run/graphs``."""
+    images = arrmb.data.BSDS500(data, split)
+    images.names = images.names[:limit]
+    vocabulary = learn_vocabulary(data, run, limit)
+    folder = run / "graphs" / split
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [i for i, name in enumerate(images.names) if not (folder / f"{name}.npz").exists()]
+    if missing:
+        with processes(workers) as pool:
+            jobs = [pool.submit(make_graph, images, i, vocabulary, folder) for i in missing]
+            for job in tqdm(jobs, f"graphs of {split}", unit="image"):
+                job.result()
+    return [Item(image, read_graph(folder / f"{image.name}.npz")) for image in images]
+
+
+def learn_vocabulary(data, run, limit):
+    path = run / "vocabulary.npz"
+    if not path.exists():
+        images = arrmb.data.BSDS500(data, "train")
+        chosen = range(0, len(images) if limit is None else min(limit, len(images)), 2)
+        vocabulary = cues.learn_vocabulary(images[i].image for i in tqdm(chosen, "vocabulary", unit="image"))
+        np.savez(path, **vocabulary._asdict())
+    with np.load(path) as found:
+        return cues.Vocabulary(**found)
+
+
+def make_graph(images, i, vocabulary, folder):
+    image = images[i]
+    np.savez(folder / f"{image.name}.tmp.npz", **cues.build_graph(image.image, vocabulary)._asdict())
+    (folder / f"{image.name}.tmp.npz").rename(folder / f"{image.name}.npz")  # never half a file under its name
+
+
+def read_graph(path):
+    with np.load(path) as found:
+        return cues.Graph(**found)
+
+
+def train(options):
+    """Train, one checkpoint per epoch; begins with the last checkpoint, if there is one."""
+    xp, method, run = array_namespace(options.backend), METHODS[options.method], options.out
+    run.mkdir(parents=True, exist_ok=True)
+    settings = {name: getattr(options, name) for name in ("method", "epochs", "seed", "limit")}
+    remember(run / "settings.json", settings)
+    items = load(options.data, "train", run, options.workers, options.limit)
+    inputs = [method.inputs(xp, item.graph, item.image) for item in items]
+    truths = [[method.truth(item.graph, a) for a in item.annotations] for item in items]
+    truths = [[t for t in found if t.max() > 0] for found in truths]  # where there is something to cut
+    network = method.init(xp, np.random.default_rng(options.seed), items)
+    state = State(network, adam_init(network), 0)
+    path = run / "checkpoint.safetensors"
+    if path.exists():
+        state = arrmb.io.load(path, like=state)
+        print(f"goes on after epoch {state.epoch}: {path}")
+
+    def loss(network, chosen):
+        return sum(method.loss(network, inputs[i], truths[i][k]) for i, k in chosen) / len(chosen)
+
+    value_and_grad, useful = arrmb.value_and_grad(loss), [i for i, found in enumerate(truths) if found]
+    steps = -(-len(useful) // BATCH)
+    while state.epoch < options.epochs:
+        rng, losses = np.random.default_rng([options.seed, state.epoch]), []  # an epoch is the same whoever begins it
+        order = rng.permutation(useful)
+        bar = tqdm(range(steps), f"epoch {state.epoch + 1}/{options.epochs}", unit="step")
+        for step in bar:
+            chosen = [(i, int(rng.integers(len(truths[i])))) for i in order[step * BATCH : (step + 1) * BATCH]]
+            value, gradient = value_and_grad(state.network, chosen)
+            done = (state.epoch * steps + step) / (options.epochs * steps)
+            rate = RATE * 0.5 * (1.0 + math.cos(math.pi * done))
+            network, optimizer = adam(state.network, gradient, state.optimizer, lr=rate, weight_decay=1e-3)
+            state = State(network, optimizer, state.epoch)
+            losses.append(float(value))
+            bar.set_postfix(loss=f"{np.mean(losses):.4f}", refresh=False)
+        state = State(state.network, state.optimizer, state.epoch + 1)
+        arrmb.io.save(run / "checkpoint.tmp", state)
+        (run / "checkpoint.tmp").rename(path)
+        with (run / "losses.txt").open("a") as file:
+            print(state.epoch, f"{np.mean(losses):.6f}", file=file)
+
+
+def remember(path, settings):
+    """Write the settings of a run, or raise if it was begun with others."""
+    if path.exists():
+        before = json.loads(path.read_text())
+        if before != settings:
+            sys.exit(f"{path} has {before}, this command {settings}: choose another --out, or repeat the command")
+    path.write_text(json.dumps(settings))
+
+
+def load_run(xp, run):
+    """The method and the network of a run, from its last checkpoint."""
+    if not (run / "checkpoint.safetensors").exists():
+        sys.exit(f"--run: there is no checkpoint in {run}: train first, with --out {run}")
+    method = METHODS[json.loads((run / "settings.json").read_text())["method"]]
+    network = method.init(xp, np.random.default_rng(0), [])
+    state = arrmb.io.load(run / "checkpoint.safetensors", like=State(network, adam_init(network), 0))
+    return method, state
+
+
+def score(segment, arguments, annotations):
+    """In a process of its own: the scores of an image, and its segmentations."""
+    found = segment(*arguments, COUNTS)
+    return arrmb.metrics.score_image(found, annotations), [x.astype(np.int16) for x in found]
+
+
+def evaluate(options):
+    """Score a run on a split, beside the same cuts of weights that nobody trained, and the baselines on request."""
+    xp = array_namespace(options.backend)
+    method, state = load_run(xp, options.run)
+    items = load(options.data, options.split, options.run, options.workers, options.limit)
+    jobs = {}
+    with processes(options.workers) as pool:
+        if options.baselines:
+            for name, segment in BASELINES.items():
+                jobs[name] = [pool.submit(score, segment, (item.image,), item.annotations) for item in items]
+        for name, network in (("normalized cuts, hand-made", None), ("normalized cuts, trained", state.network)):
+            jobs[name] = []
+            for item in tqdm(items, name, unit="image"):
+                result = method.result(network, method.inputs(xp, item.graph, item.image))
+                jobs[name].append(pool.submit(score, method.segment, (result, item.graph), item.annotations))
+        found = {name: [job.result() for job in tqdm(of_name, name, unit="image")] for name, of_name in jobs.items()}
+    summaries = {name: arrmb.metrics.summarize(scores for scores, _ in pairs) for name, pairs in found.items()}
+    report.print_table(summaries, COUNTS)
+    report.write_json(options.json, summaries, COUNTS, epoch=state.epoch, images=[item.name for item in items])
+    if options.pictures:
+        report.draw(options.pictures, items, found, summaries)
+    return summaries
+
+
+def array_namespace(backend):
+    """NumPy, or CuPy if there is one and a GPU to go with it."""
+    if backend == "numpy":
+        return arrmb.namespace(np.zeros(1))
+    try:
+        import cupy
+
+        return arrmb.namespace(cupy.zeros(1))
+    except Exception as error:  # CuPy has its own error types for a missing GPU or driver
+        sys.exit(f"--backend cupy needs CuPy and a GPU: {type(error).__name__}: {str(error).splitlines()[0]}")
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data", type=Path, required=True, help="folder with images/ and groundTruth/: BSDS500/data")
+    common.add_argument("--backend", choices=["numpy", "cupy"], default="numpy")
+    common.add_argument("--workers", type=int, default=2, help="processes that make graphs and cut images")
+    common.add_argument("--limit", type=int, help="only so many images, to try")
+    one = commands.add_parser("train", parents=[common], help="train, or go on training")
+    one.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint, settings, graphs")
+    one.add_argument("--method", choices=METHODS, default="graph")
+    one.add_argument("--epochs", type=int, default=10)
+    one.add_argument("--seed", type=int, default=0)
+    two = commands.add_parser("evaluate", parents=[common], help="score a trained run")
+    two.add_argument("--run", type=Path, required=True, help="the --out of training")
+    two.add_argument("--split", choices=["train", "val", "test"], default="val")
+    two.add_argument("--json", type=Path, required=True, help="file for the scores")
+    two.add_argument("--baselines", action="store_true", help="score methods without training as well")
+    two.add_argument("--pictures", type=Path, help="file for a picture of the best, median and worst images")
+    options = parser.parse_args(arguments)
+    return train(options) if options.command == "train" else evaluate(options)
+
+
+if __name__ == "__main__":
+    main()
