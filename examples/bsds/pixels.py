@@ -41,7 +41,7 @@ def measure(image):
 
 @arrmb.tree.dataclass
 class PixelNetwork:
-    """Convolutions at a half and a quarter of the input's resolution, beside the input itself; channels of a softmax."""
+    """Convolutions at a half and a quarter of the resolution, beside the input itself; then channels of a softmax."""
 
     convs: Any
     norms: Any
