@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 
-from ._xp import device, diag_part, embed_diag, is_complex, namespace, on_host
+from ._xp import backend_of, device, diag_part, embed_diag, is_complex, known, namespace, on_host
 
 
 def _backend(x):
-    return namespace(x).__name__.rpartition(".")[2]
+    return backend_of(namespace(x))
 
 
 def to_host(x):
@@ -26,6 +26,8 @@ def to_host(x):
         return x.detach().cpu().resolve_conj().resolve_neg().numpy()
     if backend == "cupy":
         return x.get()
+    if backend == "jax":
+        return known(x, "a function that is computed on the host")
     xp = namespace(x)
     x = x.to_device(xp.Device("CPU_DEVICE")) if hasattr(xp, "Device") and str(device(x)) != "cpu" else x
     return np.from_dlpack(xp.asarray(x, copy=True))
@@ -48,6 +50,39 @@ def has_scipy() -> bool:
     except ImportError:
         return False
     return True
+
+
+# -------------------------------------------------------------------------------------------------------- iterations
+
+
+def iterate(step, state, steps, fixed):
+    """Repeat ``state, record = step(state)`` while there is a matrix where ``state[-1]`` says that it is running.
+
+    At most ``steps`` times; where values are not looked at, ``fixed`` times, for JAX in one loop of its compiler.
+    Returns the state, and the records for `run_over`.
+    """
+    if _backend(state[0]) == "jax":
+        from jax.lax import scan
+
+        return scan(lambda state, _: step(state), state, None, length=fixed)
+    records, look = [], on_host(state[0])
+    for _ in range(steps if look else fixed):
+        state, record = step(state)
+        records.append(record)
+        if look and not bool(namespace(state[-1]).any(state[-1])):
+            break
+    return state, records
+
+
+def run_over(step, x, records):
+    """``x = step(x, record)`` for each of the records of `iterate`."""
+    if _backend(x) == "jax":
+        from jax.lax import scan
+
+        return scan(lambda x, record: (step(x, record), None), x, records)[0]
+    for record in records:
+        x = step(x, record)
+    return x
 
 
 # --------------------------------------------------------------------------------------------------------- svd
@@ -102,6 +137,10 @@ def lu(x):
     if backend == "torch":
         return tuple(xp.linalg.lu(x))
     *batch, m, n = x.shape
+    if backend == "jax":
+        from jax.scipy.linalg import lu as factorize
+
+        return tuple(factorize(x))
     if 0 in x.shape:  # SciPy's P has another shape
         where = {"dtype": x.dtype, "device": device(x)}
         lower, upper = xp.zeros((*batch, m, min(m, n)), **where), xp.zeros((*batch, min(m, n), n), **where)
@@ -132,6 +171,10 @@ def solve_triangle(a, b, lower, unit_diagonal):
     xp, backend = namespace(a, b), _backend(a)
     if backend == "torch":
         return xp.linalg.solve_triangular(a, b, upper=not lower, unitriangular=unit_diagonal)
+    if backend == "jax":
+        from jax.scipy.linalg import solve_triangular
+
+        return solve_triangular(a, b, lower=lower, unit_diagonal=unit_diagonal)
     if backend == "numpy" and has_scipy() and 0 not in b.shape:
         return _solve_triangles(a, b, lower, unit_diagonal)
     if backend == "cupy" and a.ndim == 2 and 0 not in b.shape:
@@ -155,3 +198,13 @@ def _solve_triangles(a, b, lower, unit_diagonal):
         if info > 0:
             raise np.linalg.LinAlgError(f"entry {info - 1} of the diagonal is zero")
     return x
+
+
+# --------------------------------------------------------------------------------------------------- special functions
+
+
+def of_jax(name):
+    """JAX's function of this name of `scipy.special`, or None."""
+    import jax.scipy.special
+
+    return getattr(jax.scipy.special, name, None)

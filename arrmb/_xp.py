@@ -12,6 +12,8 @@ import sys
 _NAMESPACES: dict = {}
 _INEXACT: set = set()  # (array type, dtype), once seen
 _EPS: dict = {}
+# JAX's arrays, too, when they have values: its functions give the same results with `jax.jit`, where there are none
+_NEVER_LOOKED_AT = ("array_api_compat.cupy", "jax.numpy")
 _COMPLEX: dict = {(float, None): False, (int, None): False}
 
 
@@ -100,10 +102,27 @@ def device(x):
 
 def on_host(x) -> bool:
     """Whether the values of ``x`` can be looked at without making a GPU wait."""
+    if namespace(raw(x)).__name__ in _NEVER_LOOKED_AT:
+        return False
     place = str(device(x)).lower()
-    if namespace(raw(x)).__name__ == "array_api_compat.torch":
+    if backend_of(namespace(raw(x))) == "torch":
         return place == "cpu" and not is_batched(raw(x))
-    return "cuda" not in place and "gpu" not in place and namespace(raw(x)).__name__ != "array_api_compat.cupy"
+    return "cuda" not in place and "gpu" not in place
+
+
+def known(x, what):
+    """The raw array ``x``, to look at, which ``what`` does; of JAX as a NumPy array. May wait for a GPU."""
+    if not is_jax(namespace(x)):
+        return x
+    import jax
+    import numpy as np
+
+    if isinstance(x, jax.core.Tracer):
+        raise ValueError(
+            f"{what} looks at values, which JAX's arrays do not have under jax.jit, jax.vmap and in a derivative; "
+            "labels may be a NumPy array; gauge='raise' is for arrmb.grad, on NumPy"
+        )
+    return np.asarray(x)
 
 
 def is_batched(x):
@@ -237,11 +256,45 @@ def broadcast_like(dy, y):
     return dy if dy.dtype == y.dtype else xp.astype(dy, y.dtype)
 
 
+def with_entries(x, key, values, add=False):
+    """The raw array ``x``, the caller's own, with ``values`` put at ``key`` or added, in place where it may be."""
+    if is_jax(namespace(x)):
+        return x.at[key].add(values) if add else x.at[key].set(values)
+    if add:
+        x[key] += values
+    else:
+        x[key] = values
+    return x
+
+
+def integer(xp):
+    """The dtype of indices: int64, or int32 where JAX has nothing else (it does not without ``jax_enable_x64``)."""
+    return xp.asarray(0).dtype if is_jax(xp) else xp.int64
+
+
+def flipped(x, axis):
+    """``x`` in reverse along ``axis``; for JAX by `take`: compiling some reverses, XLA aborts (jaxlib 0.10.2)."""
+    xp = namespace(x)
+    if not is_jax(xp) or axis is None or isinstance(axis, tuple):
+        return xp.flip(x, axis=axis)
+    return xp.take(x, xp.arange(x.shape[axis] - 1, -1, -1), axis=axis)
+
+
+def is_jax(xp):
+    """Whether ``xp`` is the namespace of JAX's arrays, which cannot be updated, and may have no values."""
+    return xp.__name__ == "jax.numpy"
+
+
+def backend_of(xp):
+    """The short name of a raw namespace: numpy, cupy, torch, jax, ..."""
+    return "jax" if is_jax(xp) else xp.__name__.rpartition(".")[2]
+
+
 def scatter_rows(values, indices, n):
     """Sum of the rows ``values`` (k, ...) at the positions ``indices`` (k,) of an array (n, ...). Raw arrays only."""
     xp = namespace(values)
     shape = (n, *values.shape[1:])
-    backend = xp.__name__.rpartition(".")[2]
+    backend = backend_of(xp)
     if backend == "cupy" and is_complex(values):  # its atomic additions are of real numbers only
         parts = [scatter_rows(part(values), indices, n) for part in (xp.real, xp.imag)]
         return parts[0] + 1j * parts[1]
@@ -252,6 +305,8 @@ def scatter_rows(values, indices, n):
     if backend == "torch":
         out = xp.zeros(shape, dtype=values.dtype, device=device(values))
         return out.index_add_(0, indices, values)
+    if backend == "jax":
+        return xp.zeros(shape, dtype=values.dtype).at[indices].add(values)
     # The standard has no scatter: one-hot rows times the values. Slow, and right on any backend.
     onehot = xp.arange(n, device=device(values))[:, None] == (indices % n)[None, :]
     rows = xp.reshape(values, (indices.shape[0], math.prod(shape[1:])))

@@ -7,6 +7,8 @@ of its structure. Layers are such dataclasses; a model is a tree of them, and it
 from __future__ import annotations
 
 _NAMESPACE = "arrmb"
+_classes = []  # made by `dataclass`
+_told = []  # by plug-ins: called with each of them
 
 
 def flatten(tree):
@@ -35,7 +37,27 @@ def dataclass(cls):
     """Class decorator: a frozen dataclass that is a pytree node."""
     import optree
 
-    return optree.dataclasses.dataclass(cls, frozen=True, eq=False, namespace=_NAMESPACE)
+    made = optree.dataclasses.dataclass(cls, frozen=True, eq=False, namespace=_NAMESPACE)
+    _classes.append(made)
+    for tell in _told:
+        tell(made)
+    return made
+
+
+def each_dataclass(tell):
+    """Call ``tell`` with each class that `dataclass` has made, and will make."""
+    _told.append(tell)
+    for cls in _classes:
+        tell(cls)
+
+
+def fields(cls):
+    """The names of the fields of a dataclass: those that are subtrees, and those that are structure."""
+    import dataclasses
+
+    found = dataclasses.fields(cls)
+    trees = [f.name for f in found if f.metadata.get("pytree_node", True)]
+    return trees, [f.name for f in found if f.name not in trees]
 
 
 def static(**kwargs):

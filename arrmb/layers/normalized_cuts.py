@@ -3,7 +3,7 @@
 D = diag(W 1),   M = D^-½ W D^-½ = A A^T,   A = D^-½ F diag(w)^½                M and W are n × n, and never formed
 """
 
-from .._xp import device, eps, is_traced, namespace, raw
+from .._xp import device, eps, is_jax, is_traced, known, namespace, raw
 from ..linalg import _check
 from ..ops.projector import distance
 from ..ops.tall_qr import tall_qr
@@ -153,13 +153,14 @@ def _one_hot(op, features, labels):
     if not hasattr(labels, "dtype"):
         raise TypeError(f"{op}: labels must be an integer array (..., n), got {type(labels).__name__}")
     _check.same_backend(op, features=features, labels=labels)
-    xp = namespace(labels)
-    if not xp.isdtype(labels.dtype, "integral"):
+    if not namespace(labels).isdtype(labels.dtype, "integral"):
         raise TypeError(f"{op}: labels has dtype {labels.dtype}, and needs an integer one: cast it with xp.astype")
     if tuple(labels.shape) != shape[:-1]:
         raise ValueError(
             f"{op}: labels must have shape {shape[:-1]} to go with features of shape {shape}, got {tuple(labels.shape)}"
         )
+    labels = known(labels, f"{op}: the number of segments in labels")
+    xp, features = namespace(labels), raw(features)
     y = xp.astype(labels[..., None] == xp.unique_values(labels), features.dtype)
     sizes = xp.sum(y, axis=-2, keepdims=True)
     if bool(xp.any(xp.count_nonzero(sizes, axis=-1) < 2)):
@@ -167,7 +168,8 @@ def _one_hot(op, features, labels):
             f"{op}: labels without a second segment: there is nothing to cut where all pixels of an image have one id; "
             "leave such images out"
         )
-    return y / xp.sqrt(xp.where(sizes > 0.0, sizes, xp.ones_like(sizes)))
+    y = y / xp.sqrt(xp.where(sizes > 0.0, sizes, xp.ones_like(sizes)))
+    return namespace(features).asarray(y, device=device(features))
 
 
 def _degrees(op, features, weights):
@@ -178,6 +180,8 @@ def _degrees(op, features, weights):
         column_sums = column_sums * weights
     degrees = (features @ column_sums[..., None])[..., 0]
     values = raw(degrees)
+    if is_jax(namespace(values)):  # NaN, where the others raise
+        return degrees
     positive = namespace(values).all(values > 0.0)
     if not bool(positive):
         n = int(namespace(values).count_nonzero(~(values > 0.0)))

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from .._xp import device, is_traced, namespace, on_host, raw
+from .._xp import device, integer, is_traced, namespace, on_host, raw
 from ..ops import inverse as _inverse
 from ..tape.core import has_derivative, lift
 from . import _check
@@ -252,5 +252,5 @@ def vech(x, /):
     n, xp = x.shape[-1], namespace(x)
     index = [i * n + j for j in range(n) for i in range(j, n)]
     raw_xp = namespace(raw(x))
-    index = raw_xp.asarray(index, dtype=raw_xp.int64, device=device(raw(x)))
+    index = raw_xp.asarray(index, dtype=integer(raw_xp), device=device(raw(x)))
     return xp.take(xp.reshape(x, (*x.shape[:-2], n * n)), index, axis=-1)

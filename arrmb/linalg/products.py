@@ -3,7 +3,7 @@
 Raw or traced arrays in, the same kind out, on any backend.
 """
 
-from .._xp import device, is_traced, namespace, raw
+from .._xp import device, integer, is_traced, namespace, raw
 from ..ops import manipulation
 from ..tape.core import lift
 from . import _check, _shapes
@@ -316,7 +316,7 @@ def matrix_rank(x, /, *, rtol=None):
     rtol, values = relative_tolerance("matrix_rank", x, rtol), raw(x)
     xp = namespace(values)
     if 0 in values.shape[-2:]:
-        rank = xp.zeros(values.shape[:-2], dtype=xp.int64, device=device(values))
+        rank = xp.zeros(values.shape[:-2], dtype=integer(xp), device=device(values))
     else:
         with _check.backend_errors("matrix_rank", "x", _check.DIVERGED):
             rank = xp.linalg.matrix_rank(values, rtol=rtol)

@@ -24,7 +24,7 @@ clip: piecewise linear; 1 from one bound to the other, both included.
 
 import operator
 
-from .._xp import conj, device, eps, is_complex, is_inexact, namespace
+from .._xp import conj, device, eps, is_complex, is_inexact, namespace, real
 from ..tape.core import Op
 
 
@@ -246,3 +246,13 @@ def _clip_forward(x, *, low, high):
 
 
 clip = Op("clip", _clip_forward, _first, _first)
+
+
+# 1 for the vectors x (..., n), with a given derivative: of NaN, by which a product says that it has none (`gauge.py`)
+
+_one_of_slope = Op(
+    "guard",
+    lambda x, *, slope: (namespace(x).ones_like(real(x[..., 0])), (slope,)),
+    lambda saved, dx: namespace(dx).sum(real(dx) * saved[0], axis=-1),
+    lambda saved, ybar: ybar[..., None] * saved[0],
+)

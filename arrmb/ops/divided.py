@@ -39,7 +39,7 @@ import functools
 
 import numpy as np
 
-from .._xp import device, eps, namespace
+from .._xp import device, eps, integer, namespace
 
 NEAR = 0.125  # of the scale of the function: within it, the series; a quotient over a wider gap loses a digit or so
 TERMS = 18  # NEAR^18 (p + 1) is below the rounding of double precision
@@ -96,7 +96,7 @@ def series(w, first, scale, terms):
     xp = namespace(w)
     exponents = xp.arange(TERMS, dtype=w.dtype, device=device(w))
     index = np.add.outer(np.arange(TERMS), np.arange(TERMS)).reshape(-1).tolist()
-    index = xp.asarray(index, dtype=xp.int64, device=device(w))
+    index = xp.asarray(index, dtype=integer(xp), device=device(w))
     t = xp.take(xp.concat([terms, xp.zeros_like(terms)], axis=-1), index, axis=-1)
     t = xp.reshape(t, (*terms.shape, TERMS))  # T_qr = t_{q+r}, 0 where q + r is beyond the last
     for k, (numerator, gap) in enumerate(recursion(w, first)):
@@ -208,7 +208,7 @@ def second_by_quadrature(w, first, d2f):
     places = np.zeros((n, n), dtype=int)
     places[rows, columns] = places[columns, rows] = np.arange(len(rows))
     rows, columns, places = (
-        xp.asarray(v.reshape(-1).tolist(), dtype=xp.int64, device=device(w)) for v in (rows, columns, places)
+        xp.asarray(v.reshape(-1).tolist(), dtype=integer(xp), device=device(w)) for v in (rows, columns, places)
     )
     wi, wj = xp.take(w, rows, axis=-1), xp.take(w, columns, axis=-1)
     for k, (numerator, gap) in enumerate(recursion(w, first)):

@@ -31,7 +31,7 @@ directions and second derivatives that `gauge.py` tells of, the loss of a tied g
 """
 
 from .._lapack import eig as _backend_eig
-from .._xp import H, conj, embed_diag, eps, is_traced, namespace, on_host, raw
+from .._xp import H, conj, embed_diag, eps, is_traced, known, namespace, on_host, raw
 from ..tape.core import Op
 from . import gauge as _gauge
 from .eigh import check_variation, guarded
@@ -71,7 +71,7 @@ def _tied(op, w, v, gauge):
 def _check_defective(op, v, gauge):
     xp = namespace(v)
     s, rounding = xp.linalg.svdvals(v), v.shape[-1] * eps(v)
-    ratio = float(xp.min(s[..., -1] / s[..., 0]))
+    ratio = float(known(xp.min(s[..., -1] / s[..., 0]), 'gauge="raise"'))
     if ratio <= (2.0 * rounding**0.5 if gauge == "raise" else rounding):
         raise ValueError(
             f"{op}: x is defective to rounding: its eigenvectors are linearly dependent (the condition number of their "

@@ -23,7 +23,7 @@ within the k are as in `eigh.py`. First order costs one eigendecomposition; the 
 matrix, with memory k n².
 """
 
-from .._xp import H, embed_diag, eye_like, namespace, on_host, raw, real, sym
+from .._xp import H, embed_diag, eye_like, known, namespace, on_host, raw, real, sym
 from ..tape.core import Op
 from . import gauge as _gauge
 from .eigh import check_adjoint, check_variation, guarded
@@ -45,7 +45,7 @@ def _check_split(w, k, gauge):
     n = w.shape[-1]
     if 0 < k < n and (on_host(w) or gauge == "raise"):
         xp = namespace(w)
-        if bool(xp.any(w[..., n - k] - w[..., n - k - 1] <= _gauge.rounding(w)[..., 0])):
+        if bool(known(xp.any(w[..., n - k] - w[..., n - k - 1] <= _gauge.rounding(w)[..., 0]), 'gauge="raise"')):
             raise ValueError(
                 f"eigh_top: k={k} splits a group of equal eigenvalues (number {k} and {k + 1} from the top): their "
                 "eigenvectors are not defined; choose k at a gap of the spectrum"

@@ -22,10 +22,12 @@ Source: Wan, Zhang, "Automatic differentiation for complex valued SVD" (arXiv:19
 Vantzos, Sminchisescu, arXiv:1509.07838, for the skew block.
 """
 
-from .._xp import H, device, eps, eye_like, is_complex, namespace, on_host, raw, real
-from ..tape.core import has_derivative, lift
+from .._xp import H, device, eps, eye_like, is_complex, is_jax, known, namespace, on_host, raw, real
+from ..tape.core import has_derivative
+from .arithmetic import _one_of_slope
 
 CHOICES = ("drop", "raise")
+_LOOKS = 'gauge="raise"'
 
 
 def rounding(values, size=None):
@@ -61,7 +63,7 @@ def generic(values, vectors, pairs=None, shift=0.0):
     xp = namespace(values)
     n = values.shape[-1]
     pairs = off_diagonal(tied(values) if pairs is None else pairs)
-    if 0 in values.shape or not bool(xp.any(pairs)):
+    if 0 in values.shape or not bool(known(xp.any(pairs), _LOOKS)):
         return vectors
     k = xp.astype(xp.arange(n * n, device=device(values)), vectors.dtype)
     entries = xp.sin(1.0 + shift + xp.reshape(k * k, (n, n)) * 0.7548776662466927)  # dense, no structure
@@ -155,7 +157,7 @@ def guard(op, values, pairs, gauge, *results, what="eigen"):
     if has_derivative(values) and 0 not in raw(values).shape:
         below = raw(values)
         xp = namespace(below)
-        if gauge == "raise" or on_host(below):
+        if on_host(below) or (gauge == "raise" and not is_jax(xp)):  # JAX does not say what is differentiated further
             _raise_at_largest(
                 op, below, xp.astype(pairs, real(below).dtype), 0.0, what,
                 f"{op} has no rule for second derivatives at ties and at zeros; the number of such pairs",
@@ -164,16 +166,17 @@ def guard(op, values, pairs, gauge, *results, what="eigen"):
                 size=int(xp.count_nonzero(xp.triu(pairs))),
             )  # fmt: skip
         else:
-            tie = xp.any(xp.any(pairs, axis=-1), axis=-1)
-            one = xp.ones_like(real(below[..., 0]))
-            factor = xp.where(tie, float("nan") * one, one)  # a factor, not a term: derivatives must be NaN too
+            tie = xp.any(xp.any(pairs, axis=-1), axis=-1, keepdims=True)
+            slope = xp.where(tie, float("nan") * xp.ones_like(tie, dtype=real(below).dtype), 0.0)
+            factor = _one_of_slope(values, slope=slope)
             ranks = [len(r.shape) - len(factor.shape) for r in results]
-            results = [r * lift(factor[(..., *[None] * k)]) for r, k in zip(results, ranks)]
+            results = [r * factor[(..., *[None] * k)] for r, k in zip(results, ranks)]
     return results[0] if len(results) == 1 else tuple(results)
 
 
 def _raise_at_largest(op, values, violation, scale, what, why, remedy, size=None):
     """Raise for the largest ``violation`` beyond sqrt(eps) of the ``scale`` of its matrix and 10 n eps."""
+    values, violation, scale = (known(v, _LOOKS) if hasattr(v, "dtype") else v for v in (values, violation, scale))
     xp = namespace(violation)
     n = values.shape[-1]
     excess = violation - eps(values) ** 0.5 * scale - 10.0 * n * eps(values)

@@ -11,7 +11,7 @@ Domain: everywhere, any order. Keys and indices are constants.
 
 import math
 
-from .._xp import device, is_array, is_traced, namespace, raw_namespace, scatter_rows
+from .._xp import device, is_array, is_traced, namespace, raw_namespace, scatter_rows, with_entries
 from .manipulation import linear
 
 
@@ -44,8 +44,7 @@ def _put(y, *, key, shape):
         key = tuple([k for k in key if k is not None])
         key = key[0] if len(key) == 1 else key
     key = Ellipsis if key is None else key
-    x[key] = namespace(y).reshape(y, x[key].shape)
-    return x
+    return with_entries(x, key, namespace(y).reshape(y, x[key].shape))
 
 
 def _take(x, *, indices):

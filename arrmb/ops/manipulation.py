@@ -8,7 +8,7 @@ Domain: everywhere, any order, any dtype.
 
 import math
 
-from .._xp import device, is_traced, namespace
+from .._xp import device, flipped, is_traced, namespace
 from ..tape.core import Op
 
 
@@ -79,11 +79,7 @@ matrix_transpose = linear(
     lambda x: namespace(x).matrix_transpose(x),
     lambda ybar, _: namespace(ybar).matrix_transpose(ybar),
 )
-flip = linear(
-    "flip",
-    lambda x, *, axis: namespace(x).flip(x, axis=axis),
-    lambda ybar, _, *, axis: namespace(ybar).flip(ybar, axis=axis),
-)
+flip = linear("flip", lambda x, *, axis: flipped(x, axis), lambda ybar, _, *, axis: flipped(ybar, axis))
 
 
 def _unroll(ybar, _, *, shift, axis):

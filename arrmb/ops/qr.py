@@ -25,7 +25,7 @@ losses of Q2 as told. Where a column depends on those before it, to rounding, Q 
 values can be looked at, and give inf or NaN elsewhere.
 """
 
-from .._xp import H, diag_part, eps, is_traced, namespace, on_host, raw
+from .._xp import H, diag_part, eps, is_traced, known, namespace, on_host, raw
 from ..tape.core import Op
 from .cholesky import lower_half
 
@@ -92,7 +92,7 @@ def _adjoint(saved, qbar, rbar):
 
 
 def _check_complement(n, q2, qbar):
-    q2, qbar = raw(q2), raw(qbar)
+    q2, qbar = known(raw(q2), 'gauge="raise"'), known(raw(qbar), 'gauge="raise"')
     xp = namespace(q2)
     if 0 in qbar.shape:
         return

@@ -23,7 +23,7 @@ smooth, exact at any order. Else a ValueError on the host, NaN elsewhere.
 
 import math
 
-from .._lapack import has_scipy, on_numpy
+from .._lapack import has_scipy, iterate, on_numpy, run_over
 from .._xp import H, eps, eye_like, is_traced, namespace, on_host, raw, raw_namespace, real
 from ..tape.core import Op
 
@@ -77,25 +77,28 @@ def sign_iteration(a, b):
     trace = real(xp.linalg.trace(a)[..., None, None] / m + xp.linalg.trace(b)[..., None, None] / n)
     s = xp.where(trace < 0.0, -1.0, xp.ones_like(trace))
     one_a, one_b = s * eye_like(a), s * eye_like(b)
-    running = xp.ones_like(s) > 0.0
-    steps = []
-    for _ in range(_STEPS if on_host(a) else _FIXED):
+
+    def step(state):
+        a, b, running = state
         ai = xp.linalg.inv(a)
         bi = ai if same else xp.linalg.inv(b)
         off = xp.maximum(fro(a - one_a), fro(b - one_b))
         mu = xp.sqrt(fro(ai) + fro(bi)) / xp.sqrt(fro(a) + fro(b))
         mu = xp.where(off < 0.1, 1.0, mu)
-        steps.append((running, mu, ai, bi))
+        record = running, mu, ai, bi
         a = xp.where(running, 0.5 * (mu * a + ai / mu), a)
         b = a if same else xp.where(running, 0.5 * (mu * b + bi / mu), b)
         running = running & (off > 0.1 * eps(a) ** 0.5)  # the step just made was the last
-        if on_host(a) and not bool(xp.any(running)):
-            break
+        return (a, b, running), record
+
+    (_, _, running), steps = iterate(step, (a, b, xp.ones_like(s) > 0.0), _STEPS, _FIXED)
+
+    def along(c, record):
+        going, mu, ai, bi = record
+        return xp.where(going, 0.5 * (mu * c + ai @ c @ bi / mu), c)
 
     def solve(c):
-        for going, mu, ai, bi in steps:
-            c = xp.where(going, 0.5 * (mu * c + ai @ c @ bi / mu), c)
-        return 0.5 * s * c
+        return 0.5 * s * run_over(along, c, steps)
 
     return solve, running
 

@@ -19,8 +19,8 @@ backend, the others by SciPy, on the host.
 
 import math
 
-from .._lapack import on_numpy
-from .._xp import eps, is_traced, namespace
+from .._lapack import of_jax, on_numpy
+from .._xp import eps, is_jax, is_traced, namespace
 from ..tape.core import Op
 
 
@@ -41,6 +41,9 @@ def _special(name, value, derivative):
 
 def _by_scipy(name):
     def value(x, **params):
+        function = of_jax(name) if is_jax(namespace(x)) else None
+        if function:  # under jit there are no values that SciPy could take
+            return namespace(x).astype(function(*params.values(), x), x.dtype)
         try:
             import scipy.special
         except ImportError as error:

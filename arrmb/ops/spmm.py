@@ -14,7 +14,7 @@ Domain: any pattern, m × n; real or complex; no batch axes. NumPy through SciPy
 backends by gathering rows and adding them up. On a GPU sums may be in any order.
 """
 
-from .._xp import conj, is_complex, is_traced, namespace, raw, scatter_rows
+from .._xp import backend_of, conj, is_complex, is_traced, namespace, raw, scatter_rows
 from ..tape.core import Op, lift
 from .indexing import take
 
@@ -29,7 +29,7 @@ def _blocks(x):
 def binder(data, pattern):
     """The map B -> A B, raw arrays, with what does not depend on B done once."""
     xp = namespace(data)
-    name = xp.__name__.rpartition(".")[2]
+    name = backend_of(xp)
     if name in ("numpy", "cupy"):
         order, indices, ends = [pattern.on(data, key) for key in ("order", "indices", "ends")]
         matrix = _csr(name)((data[order], indices, ends), shape=pattern.shape)

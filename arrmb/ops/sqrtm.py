@@ -20,6 +20,7 @@ smooth, exact at any order. Outside: a ValueError on the host, NaN elsewhere.
 
 import math
 
+from .._lapack import iterate
 from .._xp import H, eps, eye_like, is_traced, namespace, on_host
 from ..tape.core import Op
 from .solve_sylvester import fro, sign_iteration, sylvester
@@ -36,9 +37,10 @@ def _root(x, name):
     xp = namespace(x)
     if 0 in x.shape:
         return x + 0.0
-    one, m, y = eye_like(x), x, x
-    running = fro(x) >= 0.0
-    for _ in range(_STEPS if on_host(x) else _FIXED):
+    one = eye_like(x)
+
+    def step(state):
+        m, y, running = state
         inverse = xp.linalg.inv(m)
         off = fro(m - one)
         mu2 = xp.where(off < 0.1, 1.0, xp.sqrt(fro(inverse)) / xp.sqrt(fro(m)))
@@ -46,8 +48,9 @@ def _root(x, name):
         m = xp.where(running, 0.5 * (one + 0.5 * (mu2 * m + scaled)), m)
         y = xp.where(running, xp.sqrt(mu2) * (0.5 * (y + y @ scaled)), y)
         running = running & ~(off <= 0.1 * eps(x) ** 0.5)  # the step just made was the last
-        if on_host(x) and not bool(xp.any(running)):
-            break
+        return (m, y, running), None
+
+    (_, y, running), _ = iterate(step, (x, x, fro(x) >= 0.0), _STEPS, _FIXED)
     if on_host(x) and bool(xp.any(running)):
         raise ValueError(_OUTSIDE.format(name=name))
     solve, bad = sign_iteration(y, y)

@@ -31,7 +31,7 @@ square; a third derivative raises.
 """
 
 from .._lapack import svd as _backend_svd
-from .._xp import H, device, eps, is_traced, namespace, raw
+from .._xp import H, device, eps, integer, is_traced, namespace, raw
 from ..tape.core import Op, lift, unlift
 from .dilation import odd_function
 from .divided import nonzero, recursion
@@ -134,7 +134,7 @@ class Truncated(Groups):
 def _composite(x, *, rtol):
     _, s, _, kept, near = _decompose(raw(x), rtol)
     xp = namespace(s)
-    rank = xp.sum(xp.astype(kept, xp.int64), axis=-1, keepdims=True)
+    rank = xp.sum(xp.astype(kept, integer(xp)), axis=-1, keepdims=True)
     return H(odd_function(x, Truncated(rank, near)))
 
 

@@ -12,7 +12,7 @@ Source: Chellapilla, Puri, Simard, "High performance convolutional neural networ
 Domain: everywhere, any order, any dtype.
 """
 
-from .._xp import device, is_traced, namespace
+from .._xp import device, is_traced, namespace, with_entries
 from .manipulation import linear
 
 
@@ -33,8 +33,7 @@ def _unfold(x, *, kernel, stride, padding):
     keys, h, w, _, _ = _windows(x.shape, kernel, stride, padding)
     if (h, w) != x.shape[-3:-1]:
         padded = xp.zeros((*x.shape[:-3], h, w, x.shape[-1]), dtype=x.dtype, device=device(x))
-        padded[_interior(x.shape, padding)] = x
-        x = padded
+        x = with_entries(padded, _interior(x.shape, padding), x)
     return xp.concat([x[key] for key in keys], axis=-1) if len(keys) > 1 else x[keys[0]]
 
 
@@ -45,7 +44,7 @@ def _fold(y, shape, *, kernel, stride, padding):
     keys, h, w, _, _ = _windows(shape, kernel, stride, padding)
     padded = namespace(y).zeros((*shape[:-3], h, w, channels), dtype=y.dtype, device=device(y))
     for k, key in enumerate(keys):
-        padded[key] += y[..., k * channels : (k + 1) * channels]
+        padded = with_entries(padded, key, y[..., k * channels : (k + 1) * channels], add=True)
     return padded[_interior(shape, padding)]
 
 

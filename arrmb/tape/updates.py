@@ -9,7 +9,18 @@ open, and code that relies on it is not portable.
 import math
 import sys
 
-from .._xp import device, is_array, is_complex, is_inexact, is_traced, namespace, raw_key, raw_namespace
+from .._xp import (
+    device,
+    integer,
+    is_array,
+    is_complex,
+    is_inexact,
+    is_traced,
+    namespace,
+    raw_key,
+    raw_namespace,
+    with_entries,
+)
 from ..ops import arithmetic, indexing
 from .core import lift
 from .functions.manipulation import astype, reshape
@@ -25,8 +36,9 @@ def updated(x, key, value):
     if is_inexact(value) and not is_inexact(x):
         raise TypeError(f"x[key] = value: value has dtype {value.dtype} and x has {x.dtype}; cast one with xp.astype")
     n = math.prod(value.shape)
-    owner = xp.full(shape, -1, dtype=xp.int64, device=device(x))  # which entry of value goes to each place
-    owner[raw_key(key)] = xp.reshape(xp.arange(n, dtype=xp.int64, device=device(x)), value.shape)
+    owner = xp.full(shape, -1, dtype=integer(xp), device=device(x))  # which entry of value goes to each place
+    entries = xp.reshape(xp.arange(n, dtype=owner.dtype, device=device(x)), value.shape)
+    owner = with_entries(owner, raw_key(key), entries)
     if n == 0:
         return lift(x)
     entries = reshape(value if value.dtype == x.dtype else astype(value, x.dtype), (n,))
