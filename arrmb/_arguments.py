@@ -57,7 +57,8 @@ def leaves(args, what):
             )
         if getattr(x, "requires_grad", False):
             raise TypeError(
-                f"{what}: a tensor that requires grad would be recorded by PyTorch as well; pass x.detach()"
+                f"{what}: a tensor that requires grad would be recorded by PyTorch as well; pass x.detach(), or take "
+                "gradients with PyTorch, through the functions of arrmb.plugins.torch"
             )
     if found:
         namespace(*found)
