@@ -2,9 +2,10 @@
 
     python benchmarks/plugin_checks.py torch [table.md]
 
-Rows are functions, columns the checks. The errors are relative: of the gradient against central differences of fourth
-order, of the second derivative against such differences of the gradient, of the change in forward mode and of a batch
-under vmap against the same in a plain loop. FRAMEWORKS lists the functions that return the columns of a framework.
+FRAMEWORKS lists the functions that return the columns of a framework: torch, chainer, jax. Rows are functions, columns
+the checks. "yes" says that the framework's own check passed, as it did where there is a number. Numbers are relative
+errors: of the gradient against central differences of fourth order, of the second derivative against such differences
+of the gradient, of the change in forward mode and of a batch under vmap against the same in a plain loop.
 """
 
 import pathlib
@@ -107,7 +108,89 @@ def torch():
     return {"gradcheck": first, "gradgradcheck": second, "forward mode": forward, "vmap of grad": vmap}
 
 
-FRAMEWORKS = {"torch": torch}  # the columns of another framework: a function like that above, and its name here
+def chainer():
+    """The columns of Chainer: its checkers pass or raise."""
+    from arrmb.plugins import chainer_compat
+
+    chainer_compat.install()
+    from chainer import gradient_check
+
+    import arrmb.plugins.chainer as plugin
+
+    def problem(case):
+        rng = np.random.default_rng(0)
+        args = case.make(rng)
+        floats = [i for i, a in enumerate(args) if np.asarray(a).dtype.kind == "f"]
+
+        def f(*values):
+            full = list(args)
+            for i, v in zip(floats, values):
+                full[i] = v
+            return tuple(arrmb.tree.flatten(plugin.function(lambda *full: real(case.call(arrmb, *full)))(*full))[0])
+
+        x = tuple(args[i] for i in floats)
+        return f, x, tuple(rng.standard_normal(y.shape) for y in f(*x)), rng
+
+    def real(y):
+        """Chainer has no complex Variables in its graph: real and imaginary parts of what is complex."""
+        parts = []
+        for v in arrmb.tree.flatten(y)[0]:
+            xp = arrmb.namespace(v)
+            parts += [xp.real(v), xp.imag(v)] if arrmb._xp.is_complex(v) else [v]
+        return parts
+
+    def first(case):
+        np.random.seed(0)  # of the checker's directions
+        f, x, bars, _ = problem(case)
+        gradient_check.check_backward(f, x, bars, eps=1e-4, atol=1e-6, rtol=1e-6)
+        return "yes"
+
+    def second(case):
+        np.random.seed(0)
+        f, x, bars, rng = problem(case)
+        steps = tuple(rng.standard_normal(v.shape) for v in x)
+        gradient_check.check_double_backward(f, x, bars, steps, eps=1e-4, atol=1e-6, rtol=1e-6)
+        return "yes"
+
+    return {"check_backward": first, "check_double_backward": second}
+
+
+def jax():
+    """The columns of JAX: its checker passes or raises, in both modes."""
+    import jax
+    from jax.test_util import check_grads
+
+    import arrmb.plugins.jax as plugin
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_disable_most_optimizations", True)  # they take longer than they save
+
+    def checked(case, order, tolerance):
+        args = case.make(np.random.default_rng(0))
+        floats = [i for i, a in enumerate(args) if np.asarray(a).dtype.kind == "f"]
+
+        def f(*values):
+            full = list(args)
+            for i, v in zip(floats, values):
+                full[i] = v
+            ys = arrmb.tree.flatten(case.call(plugin, *full))[0]
+            parts = [part for y in ys for part in ((y.real, y.imag) if jax.numpy.iscomplexobj(y) else (y,))]
+            weights = np.random.default_rng(1)
+            return sum(jax.numpy.vdot(weights.standard_normal(y.shape), y + y * y) for y in parts)
+
+        x = [jax.numpy.asarray(args[i]) for i in floats]
+        check_grads(jax.jit(f), x, order=order, modes=("fwd", "rev"), atol=tolerance, rtol=tolerance)
+        return "yes"
+
+    def second(case):
+        if case is CASES["linalg.logm"]:
+            return "not run: it takes minutes to compile"
+        return checked(case, 2, 1e-4)
+
+    return {"check_grads, order 1": lambda case: checked(case, 1, 1e-5), "order 2": second}
+
+
+FRAMEWORKS = {"torch": torch, "chainer": chainer, "jax": jax}
 
 
 def cell(check, case):
@@ -115,7 +198,7 @@ def cell(check, case):
         error = check(case)
     except Exception as problem:  # it is what the table is there to show
         return f"**{type(problem).__name__}**"
-    return "–" if error is None else f"{error:.0e}"
+    return error if isinstance(error, str) else "–" if error is None else f"{error:.0e}"
 
 
 def table(framework):
