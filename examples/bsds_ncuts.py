@@ -277,7 +277,8 @@ def main(arguments=None):
     two.add_argument("--baselines", action="store_true", help="score methods without training as well")
     two.add_argument("--pictures", type=Path, help="file for a picture of the best, median and worst images")
     options = parser.parse_args(arguments)
-    return train(options) if options.command == "train" else evaluate(options)
+    with threadpool_limits(1):  # matrices of this size gain nothing from more, and lose much where cores are busy
+        return train(options) if options.command == "train" else evaluate(options)
 
 
 if __name__ == "__main__":

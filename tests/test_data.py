@@ -236,7 +236,7 @@ def test_the_real_bsds500():
 
 @real("msrc_v2")
 def test_the_real_msrc():
-    images = data.VOC(DATA / "msrc_v2", "all", classes=[str(i) for i in range(24)])
+    images = data.VOC(DATA / "msrc_v2", "all", classes=data.MSRC_CLASSES)
     assert len(images) == 296
     found = images[0]
     assert found.masks.any(axis=(1, 2)).all() and not found.masks.sum(axis=0).max() > 1

@@ -7,6 +7,16 @@ are asked for. Reading needs the extra ``data``: pip install 'arrmb[data]'.
 from .bsds import BSDS500
 from .coco import COCOInstances, COCOPanoptic
 from .reading import AnnotatedImage, DamagedFile, RegionImage
-from .voc import VOC
+from .voc import MSRC_CLASSES, PASCAL_CLASSES, VOC
 
-__all__ = ["BSDS500", "VOC", "AnnotatedImage", "COCOInstances", "COCOPanoptic", "DamagedFile", "RegionImage"]
+__all__ = [
+    "BSDS500",
+    "MSRC_CLASSES",
+    "PASCAL_CLASSES",
+    "VOC",
+    "AnnotatedImage",
+    "COCOInstances",
+    "COCOPanoptic",
+    "DamagedFile",
+    "RegionImage",
+]

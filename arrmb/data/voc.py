@@ -13,6 +13,10 @@ PASCAL_CLASSES = tuple(
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
     "pottedplant sheep sofa train tvmonitor".split()
 )
+MSRC_CLASSES = tuple(
+    "void building grass tree cow horse sheep sky mountain aeroplane water face car bicycle flower sign bird book "
+    "chair road cat dog body boat".split()
+)
 _EXTENSIONS = (".jpg", ".png", ".jpeg", ".bmp")
 
 
@@ -26,7 +30,8 @@ class VOC(Images):
     image_set : str
         The list ``ImageSets/Segmentation/<image_set>.txt`` of names of images.
     classes : sequence of str, optional
-        Names of the classes, by their number in ``SegmentationClass``. Default: those of PASCAL VOC.
+        Names of the classes, by their number in ``SegmentationClass``. Default: `PASCAL_CLASSES`; for MSRC v2 in this
+        layout, `MSRC_CLASSES`.
     on_damage : {"raise", "skip"}
         What to do about a file that cannot be read while iterating.
 
