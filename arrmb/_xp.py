@@ -69,7 +69,8 @@ def _find_namespace(x):
     try:
         xp = array_api_compat.array_namespace(x)
     except TypeError:
-        raise TypeError(f"expected an array (NumPy, CuPy, PyTorch, ...), got {type(x).__name__}") from None
+        hint = ": use arrmb.plugins.chainer" if type(x).__module__.startswith("chainer.") else ""
+        raise TypeError(f"expected an array (NumPy, CuPy, PyTorch, ...), got {type(x).__name__}{hint}") from None
     _NAMESPACES[type(x)] = xp
     return xp
 
@@ -120,7 +121,7 @@ def known(x, what):
     if isinstance(x, jax.core.Tracer):
         raise ValueError(
             f"{what} looks at values, which JAX's arrays do not have under jax.jit, jax.vmap and in a derivative; "
-            "labels may be a NumPy array; gauge='raise' is for arrmb.grad, on NumPy"
+            "labels must be closed over there, as a NumPy or JAX array; gauge='raise' is for arrmb.grad, on NumPy"
         )
     return np.asarray(x)
 

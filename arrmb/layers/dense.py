@@ -66,6 +66,8 @@ def he_normal(xp, rng, shape, fan_in, dtype, device):
     Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers" (2015).
     """
     xp = namespace(xp.zeros(()))  # cupy or torch as well as the Array API namespace over it
+    if not hasattr(rng, "standard_normal"):
+        raise TypeError(f"rng must be a numpy.random.Generator, whatever the arrays are, got {type(rng).__name__}")
     weight = rng.standard_normal(shape) * math.sqrt(2.0 / fan_in)
     return xp.asarray(weight, dtype=xp.float32 if dtype is None else dtype, device=device)
 

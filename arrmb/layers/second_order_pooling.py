@@ -95,6 +95,15 @@ def _weights(features, masks, average):
     return weights[..., None]
 
 
+def check_options(op, eps, transform):
+    if transform not in _TRANSFORMS:
+        raise ValueError(f'{op}: transform must be "log", "power" or "none", got {transform!r}')
+    if is_traced(eps):
+        raise TypeError(f"{op}: eps is a constant and has no derivative, and must be a number")
+    if not isinstance(eps, numbers.Real) or not eps > 0:
+        raise ValueError(f"{op}: eps must be a positive number, got {eps!r}")
+
+
 def _check_arguments(features, masks, eps, transform):
     op = "second_order_pooling"
     if not hasattr(features, "dtype") or not is_inexact(features):
@@ -102,10 +111,7 @@ def _check_arguments(features, masks, eps, transform):
         raise TypeError(f"{op}: features must be a floating-point array, got {found}; cast it with xp.astype")
     if len(features.shape) < 2:
         raise ValueError(f"{op}: features must have shape (..., n, d), got {tuple(features.shape)}")
-    if transform not in _TRANSFORMS:
-        raise ValueError(f'{op}: transform must be "log", "power" or "none", got {transform!r}')
-    if not isinstance(eps, numbers.Real) or not eps > 0:
-        raise ValueError(f"{op}: eps must be a positive number, got {eps!r}")
+    check_options(op, eps, transform)
     if masks is None:
         return
     if not hasattr(masks, "dtype"):

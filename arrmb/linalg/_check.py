@@ -40,7 +40,7 @@ def _not_on_a_graph(op, name, x):
     if torch.is_grad_enabled():
         raise TypeError(
             f"{op}: {name} is a tensor that requires grad, and PyTorch would differentiate by its own rules what is "
-            "inside; take gradients with arrmb.grad, of x.detach()"
+            "inside; use arrmb.plugins.torch, or take gradients with arrmb.grad, of x.detach()"
         )
 
 

@@ -6,6 +6,15 @@ import types
 from numbers import Number
 
 from .. import fft, layers, linalg, tree
+from ..tape.core import Traced
+
+
+def inside(name):
+    """The error for a function of a plug-in that is called where arrmb's own belong."""
+    return TypeError(
+        f"{name}: this function of a plug-in was called inside of `function`, arrmb.grad or the like: there, use "
+        "arrmb's own, of arrmb.linalg, arrmb.layers and arrmb.fft"
+    )
 
 
 def take_apart(name, args, kwargs, is_array, expected):
@@ -21,7 +30,7 @@ def take_apart(name, args, kwargs, is_array, expected):
     is_array : callable
         Whether a leaf is an array of the framework.
     expected : str
-        What is asked for when it is an array of another one.
+        What is asked for when it is an array of another one, and how to make one.
 
     Returns
     -------
@@ -32,8 +41,12 @@ def take_apart(name, args, kwargs, is_array, expected):
     leaves, structure = tree.flatten((args, kwargs))
     places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
     for leaf in leaves:
+        if type(leaf) is Traced:
+            raise inside(name)
         if hasattr(leaf, "dtype") and hasattr(leaf, "shape") and not is_array(leaf) and not isinstance(leaf, Number):
-            raise TypeError(f"{name}: {expected}, got {type(leaf).__module__}.{type(leaf).__name__}")
+            wanted, _, advice = expected.partition(": ")
+            got = f"{type(leaf).__module__}.{type(leaf).__name__}"
+            raise TypeError(f"{name}: {wanted}, got {got}" + (advice and f": {advice}"))
 
     found = [leaves[i] for i in places]
     for i in places:

@@ -44,7 +44,10 @@ def install():
     if "chainer" in sys.modules:
         return
     if importlib.util.find_spec("chainer") is None:
-        raise ImportError("chainer_compat: Chainer is not installed: pip install 'arrmb[chainer]'")
+        raise ImportError(
+            "chainer_compat: Chainer is not installed: pip install 'setuptools<81' wheel, then "
+            "pip install --no-build-isolation chainer==7.8.1"
+        )
     for name in [m for m in sys.modules if m.startswith(("chainer.", "chainermn.", "chainerx."))]:
         del sys.modules[name]  # of an import that failed; they refer to the module that it left half made
     import numpy
@@ -149,7 +152,7 @@ def main():
     import pathlib
     import runpy
 
-    if len(sys.argv) < 2:
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         sys.exit("usage: python -m arrmb.plugins.chainer_compat script.py [arguments]")
     del sys.argv[0]
     install()

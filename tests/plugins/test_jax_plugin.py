@@ -395,7 +395,7 @@ def test_not_a_function():
 
 
 def test_inside_a_derivative_of_arrmb():
-    with pytest.raises(TypeError, match=r"expected JAX arrays, got arrmb\.tape\.core\.Traced"):
+    with pytest.raises(TypeError, match=r"this function of a plug-in was called inside of"):
         arrmb.grad(lambda x: linalg.trace(x))(jnp.eye(3))
 
 

@@ -28,7 +28,7 @@ X = torch.eye(3)
         (
             lambda: arrmb.grad(lambda x: linalg.trace(linalg.logmh(x)))(X),
             TypeError,
-            "logmh: this is the function for PyTorch's tensors; inside of arrmb's functions, use",
+            "logmh: this function of a plug-in was called inside of `function`, arrmb.grad or the like: there, use",
         ),
         (
             lambda: layers.second_order_pooling(X, masks=torch.ones(2, 3, device="meta")),

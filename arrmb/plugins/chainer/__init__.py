@@ -13,7 +13,10 @@ import importlib.util as _util
 from .._mirror import mirror as _mirror
 
 if _util.find_spec("chainer") is None:
-    raise ImportError("arrmb.plugins.chainer: Chainer is not installed: pip install 'arrmb[chainer]'")
+    raise ImportError(
+        "arrmb.plugins.chainer: Chainer is not installed: pip install 'setuptools<81' wheel, then "
+        "pip install --no-build-isolation chainer==7.8.1"
+    )
 try:
     import chainer as _chainer
 except Exception as _error:

@@ -6,6 +6,7 @@ from chainer.backends import cuda
 
 from ... import layers, tree
 from ..._xp import is_inexact
+from ...layers.second_order_pooling import check_options
 from .node import apply
 
 
@@ -101,6 +102,7 @@ class SecondOrderPooling(chainer.Link):
 
     def __init__(self, eps=1e-3, transform="log", average=False):
         super().__init__()
+        check_options("SecondOrderPooling", eps, transform)
         self.eps, self.transform, self.average = eps, transform, average
 
     def forward(self, features, masks=None):

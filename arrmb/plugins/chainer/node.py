@@ -57,7 +57,9 @@ def function(f):
 def apply(name, f, args, kwargs=None):
     """``f(*args, **kwargs)`` for trees with Variables and arrays, as one node that is called ``name``."""
     args, kwargs = tree.map(_plain_scalar, (args, kwargs or {}))
-    inputs, put_together = take_apart(name, args, kwargs, _is_array, "expected Variables, NumPy or CuPy arrays")
+    inputs, put_together = take_apart(
+        name, args, kwargs, _is_array, "expected Variables, NumPy or CuPy arrays: numpy.asarray(x)"
+    )
     _check(name, inputs)
     wanted = [i for i, x in enumerate(inputs) if _is_differentiable(x)]
 

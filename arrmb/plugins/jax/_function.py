@@ -48,9 +48,20 @@ def function(f):
 
     @functools.wraps(f)
     def of_jax_arrays(*args, **kwargs):
-        arrays, put_together = _mirror.take_apart(name, args, kwargs, _is_array, "expected JAX arrays")
+        arrays, put_together = _mirror.take_apart(
+            name, args, kwargs, _is_array, "expected JAX arrays: jax.numpy.asarray(x)"
+        )
         args, kwargs = put_together([_enter(name, x) for x in arrays])
-        return tree.map(unbox, f(*args, **kwargs))
+        try:
+            y = f(*args, **kwargs)
+        except TypeError as error:
+            if "Traced" not in str(error) or "not a valid JAX type" not in str(error):
+                raise
+            raise TypeError(
+                f"{name}: a function of JAX met an array of arrmb: inside, use arrmb's functions and those of "
+                "xp = arrmb.namespace(x)"
+            ) from error
+        return tree.map(unbox, y)
 
     return of_jax_arrays
 

@@ -10,7 +10,7 @@ from torch._compile import _disable_dynamo
 
 from ... import fft, layers, linalg, tree
 from ...tape.core import Traced
-from .._mirror import take_apart
+from .._mirror import inside, take_apart
 from ._autograd import autocast, call, full_precision
 
 _OF_ARRMB = {
@@ -106,7 +106,15 @@ class _Flat:
 
     def __call__(self, *tensors):
         args, kwargs = self.put_together(tensors)
-        y = self.f(*args, **kwargs)
+        try:
+            y = self.f(*args, **kwargs)
+        except TypeError as error:
+            if "must be Tensor, not Traced" not in str(error):
+                raise
+            raise TypeError(
+                f"{self.name}: a function of PyTorch met an array of arrmb: inside, use arrmb's functions and those of "
+                "xp = arrmb.namespace(x)"
+            ) from error
         if _is_array(y):
             self.structure = None
             return (y,)
@@ -136,11 +144,9 @@ def _take_apart(name, args, kwargs):
     """`take_apart`, and the short way where the arguments are tensors, numbers and strings: no trees."""
     values = (*args, *kwargs.values())
     if Traced in map(type, values):
-        raise TypeError(
-            f"{name}: this is the function for PyTorch's tensors; inside of arrmb's functions, use arrmb's own"
-        )
+        raise inside(name)
     if not _PLAIN.issuperset(map(type, values)):
-        return take_apart(name, args, kwargs, _is_tensor, "expected PyTorch tensors")
+        return take_apart(name, args, kwargs, _is_tensor, "expected PyTorch tensors: torch.as_tensor(x)")
     tensors = [x for x in values if isinstance(x, torch.Tensor)]
     values, names = [_HERE if isinstance(x, torch.Tensor) else x for x in values], tuple(kwargs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ... import layers, tree
+from ...layers.second_order_pooling import check_options
 from ._function import apply, call_layer, function
 
 
@@ -94,6 +95,7 @@ class SecondOrderPooling(torch.nn.Module):
 
     def __init__(self, eps=1e-3, transform="log", average=False):
         super().__init__()
+        check_options("SecondOrderPooling", eps, transform)
         self.eps, self.transform, self.average = eps, transform, average
 
     def forward(self, features, masks=None):
