@@ -2,30 +2,24 @@
 
 import numpy as np
 from skimage import color, segmentation
+from sklearn.cluster import KMeans
 
 FELZENSZWALB = [(100, 100), (200, 150), (300, 200), (400, 300), (600, 400), (800, 600), (1200, 900), (2000, 1200)]
 
 
 def k_means(image, counts):
     """k-means of the pixels' Lab colours and places."""
-    from sklearn.cluster import KMeans
-
     lab = color.rgb2lab(image)
     h, w = lab.shape[:2]
     place = np.moveaxis(np.indices((h, w)), 0, -1) * (100 / np.hypot(h, w))
     x = np.concatenate([lab, place], axis=-1).reshape(-1, 5).astype(np.float32)
     some = x[::11] if len(x) > 11 * max(counts) else x
-    return [_k_means(KMeans, some, min(k, len(some))).predict(x).reshape(h, w) for k in counts]
-
-
-def _k_means(KMeans, x, k):
-    return KMeans(k, n_init=1, max_iter=30, random_state=0).fit(x)
+    models = (KMeans(min(k, len(some)), n_init=1, max_iter=30, random_state=0) for k in counts)
+    return [model.fit(some).predict(x).reshape(h, w) for model in models]
 
 
 def slic_normalized_cuts(image, counts):
     """Normalized cuts of 300 SLIC superpixels, by Gaussians of distances in colour and place; k-means of the rows."""
-    from sklearn.cluster import KMeans
-
     lab = color.rgb2lab(image)
     labels = segmentation.slic(image, n_segments=300, compactness=10, start_label=0)
     labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
