@@ -43,12 +43,12 @@ class GraphMethod:
     loss = staticmethod(affinity.loss)
 
     @staticmethod
-    def init(xp, rng, items):
-        some = [item.graph.cues[::7] for item in items]
-        return affinity.EdgeNetwork.init(xp, rng, np.concatenate(some) if some else np.zeros((1, cues.COUNT)))
+    def init(xp, rng):
+        return affinity.EdgeNetwork.init(xp, rng, cues.COUNT)
 
     @staticmethod
-    def inputs(xp, graph, image):
+    def inputs(xp, graph, image, scale):
+        graph = graph._replace(cues=(graph.cues - scale["mean"]) / scale["deviation"])
         return graph._replace(
             i=xp.asarray(graph.i), j=xp.asarray(graph.j), cues=xp.asarray(graph.cues, dtype=xp.float64)
         )
@@ -58,8 +58,8 @@ class GraphMethod:
         return affinity.segments_of(graph, annotation)
 
     @staticmethod
-    def result(network, inputs):
-        return affinity.hand_made(to_numpy(inputs.cues)) if network is None else to_numpy(network(inputs.cues))
+    def result(network, inputs, graph):
+        return affinity.hand_made(graph.cues) if network is None else to_numpy(network(inputs.cues))
 
     segment = staticmethod(affinity.segment)
 
@@ -70,11 +70,11 @@ class PixelMethod:
     loss = staticmethod(pixels.loss)
 
     @staticmethod
-    def init(xp, rng, items):
+    def init(xp, rng):
         return pixels.PixelNetwork.init(xp, rng, pixels.INPUTS)
 
     @staticmethod
-    def inputs(xp, graph, image):
+    def inputs(xp, graph, image, scale):
         return xp.asarray(pixels.measure(image))
 
     @staticmethod
@@ -82,7 +82,7 @@ class PixelMethod:
         return np.unique(annotation[::2, ::2].ravel(), return_inverse=True)[1]
 
     @staticmethod
-    def result(network, inputs):
+    def result(network, inputs, graph):
         return pixels.hand_made(to_numpy(inputs)) if network is None else to_numpy(network(inputs))
 
     segment = staticmethod(pixels.segment)
@@ -143,6 +143,16 @@ def learn_vocabulary(data, run, limit):
         return cues.Vocabulary(**found)
 
 
+def learn_scale(run, items):
+    """Mean and deviation of each cue over the training images; made once."""
+    path = run / "scale.npz"
+    if not path.exists():
+        some = np.concatenate([item.graph.cues[::7] for item in items])
+        np.savez(path, mean=some.mean(axis=0), deviation=some.std(axis=0) + 1e-6)
+    with np.load(path) as found:
+        return dict(found)
+
+
 def make_graph(images, i, vocabulary, folder):
     image = images[i]
     np.savez(folder / f"{image.name}.tmp.npz", **cues.build_graph(image.image, vocabulary)._asdict())
@@ -161,10 +171,11 @@ def train(options):
     settings = {name: getattr(options, name) for name in ("method", "epochs", "seed", "limit")}
     remember(run / "settings.json", settings)
     items = load(options.data, "train", run, options.workers, options.limit)
-    inputs = [method.inputs(xp, item.graph, item.image) for item in items]
+    scale = learn_scale(run, items)
+    inputs = [method.inputs(xp, item.graph, item.image, scale) for item in items]
     truths = [[method.truth(item.graph, a) for a in item.annotations] for item in items]
     truths = [[t for t in found if t.max() > 0] for found in truths]  # where there is something to cut
-    network = method.init(xp, np.random.default_rng(options.seed), items)
+    network = method.init(xp, np.random.default_rng(options.seed))
     state = State(network, adam_init(network), 0)
     path = run / "checkpoint.safetensors"
     if path.exists():
@@ -210,7 +221,7 @@ def load_run(xp, run):
     if not (run / "checkpoint.safetensors").exists():
         sys.exit(f"--run: there is no checkpoint in {run}: train first, with --out {run}")
     method = METHODS[json.loads((run / "settings.json").read_text())["method"]]
-    network = method.init(xp, np.random.default_rng(0), [])
+    network = method.init(xp, np.random.default_rng(0))
     state = arrmb.io.load(run / "checkpoint.safetensors", like=State(network, adam_init(network), 0))
     return method, state
 
@@ -226,7 +237,7 @@ def evaluate(options):
     xp = array_namespace(options.backend)
     method, state = load_run(xp, options.run)
     items = load(options.data, options.split, options.run, options.workers, options.limit)
-    jobs = {}
+    scale, jobs = learn_scale(options.run, []), {}
     with processes(options.workers) as pool:
         if options.baselines:
             for name, segment in BASELINES.items():
@@ -234,7 +245,8 @@ def evaluate(options):
         for name, network in (("normalized cuts, hand-made", None), ("normalized cuts, trained", state.network)):
             jobs[name] = []
             for item in tqdm(items, name, unit="image"):
-                result = method.result(network, method.inputs(xp, item.graph, item.image))
+                inputs = method.inputs(xp, item.graph, item.image, scale)
+                result = method.result(network, inputs, item.graph)
                 jobs[name].append(pool.submit(score, method.segment, (result, item.graph), item.annotations))
         found = {name: [job.result() for job in tqdm(of_name, name, unit="image")] for name, of_name in jobs.items()}
     summaries = {name: arrmb.metrics.summarize(scores for scores, _ in pairs) for name, pairs in found.items()}

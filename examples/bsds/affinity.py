@@ -25,22 +25,18 @@ FLOOR = 1e-7  # of every entry of W: no part of the graph is ever cut off
 
 @arrmb.tree.dataclass
 class EdgeNetwork:
-    """Three linear maps of the standardized cues of an edge; its weight is the sigmoid of the last, negated."""
+    """Three linear maps of the cues of an edge; its weight is the sigmoid of the last, negated."""
 
-    mean: Any
-    deviation: Any
     layers: Any
 
     @classmethod
     def init(cls, xp, rng, cues, width=48):
-        """A network for edges that are distributed like ``cues`` (e, c)."""
-        sizes = [cues.shape[1], width, width, 1]
-        layers = [Linear.init(xp, rng, a, b, dtype=xp.float64) for a, b in itertools.pairwise(sizes)]
-        mean, deviation = (xp.asarray(v, dtype=xp.float64) for v in (cues.mean(axis=0), cues.std(axis=0) + 1e-6))
-        return cls(mean, deviation, layers)
+        sizes = itertools.pairwise([cues, width, width, 1])
+        return cls([Linear.init(xp, rng, a, b, dtype=xp.float64) for a, b in sizes])
 
     def __call__(self, cues):
-        x = (cues - self.mean) / self.deviation
+        """Weights (e,) of edges with ``cues`` (e, c) of mean 0 and deviation 1."""
+        x = cues
         for layer in self.layers[:-1]:
             x = relu(layer(x))
         x = self.layers[-1](x)[:, 0]
@@ -49,8 +45,8 @@ class EdgeNetwork:
 
 
 def hand_made(cues):
-    """Weights that nobody learned: Gaussians of distances in colour (15 Lab units) and place (a tenth of the image)."""
-    return np.exp(-((20 * cues[:, 16] / 15) ** 2 + cues[:, 20] ** 2) / 2)
+    """Weights that nobody learned: Gaussians of the differences in mean colour (15 Lab units) and colour histogram."""
+    return np.exp(-((20 * cues[:, 16] / 15) ** 2 + cues[:, 19] ** 2) / 2)
 
 
 def normalized_affinity(weights, i, j, n):
