@@ -252,7 +252,7 @@ clip = Op("clip", _clip_forward, _first, _first)
 
 _one_of_slope = Op(
     "guard",
-    lambda x, *, slope: (namespace(x).ones_like(real(x[..., 0])), (slope,)),
+    lambda x, *, slope: (namespace(x).ones_like(real(x[..., 0])), (namespace(slope).broadcast_to(slope, x.shape),)),
     lambda saved, dx: namespace(dx).sum(real(dx) * saved[0], axis=-1),
     lambda saved, ybar: ybar[..., None] * saved[0],
 )

@@ -15,7 +15,7 @@ import itertools
 from .._xp import broadcast_like, is_array, sum_to
 
 _levels = itertools.count(1)  # one tag per trace: two traces, in any threads, never mix
-foreign = []  # by plug-ins: types of arrays that another framework traces, and what runs ops on them
+foreign = []  # by plug-ins: types of arrays that another framework traces, what runs ops on them, and what boxes them
 
 
 class Op:
@@ -57,7 +57,7 @@ class Op:
             if type(a) is Traced and (top is None or a.trace.level > top.level):
                 top = a.trace
         if top is None:
-            for kind, run in foreign:
+            for kind, run, _ in foreign:
                 for a in args:
                     if isinstance(a, kind):
                         return run(self, args, params)
@@ -89,6 +89,9 @@ class Constant:
     level = 0
     readable = True  # there is no derivative that a conversion would cut
 
+    def take_out(self, x):
+        return x.value
+
     def run(self, op, args, params):
         y = op(*(a.value if type(a) is Traced else a for a in args), **params)
         return tuple([lift(v) for v in y]) if type(y) is tuple else lift(y)
@@ -108,8 +111,16 @@ def rebox(x):
 
 
 def unlift(x):
-    """``x``, or the raw array below it if it is a lifted constant."""
-    return x.value if type(x) is Traced and x.trace is CONSTANT else x
+    """``x``, or the raw array in it if it is a lifted constant or in a box of another framework's."""
+    return x.trace.take_out(x) if type(x) is Traced and x.trace.level < 1 else x
+
+
+def _boxed(x):
+    """``x``, or an array that another framework traces in a box: what is computed with it will be ops."""
+    for kind, _, box in foreign:
+        if isinstance(x, kind):
+            return box(x)
+    return x
 
 
 def below(trace, x, nested):
@@ -140,8 +151,10 @@ def _unbox(trace, args):
                 a = a.value
             elif a.trace is CONSTANT:
                 a = a.value
-            if type(a) is Traced:
-                nested = True
+        if foreign and type(a) is not Traced:
+            a = _boxed(a)
+        if type(a) is Traced:
+            nested = True
         values.append(a)
         links.append(link)
     if nested:  # what rules will see later must not follow an update of the caller's box

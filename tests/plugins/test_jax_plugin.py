@@ -362,6 +362,54 @@ def test_special_functions_under_jit():
     close(jax.jit(jax.vmap(jax.grad(f)))(x), jax.scipy.special.digamma(x))
 
 
+@pytest.mark.parametrize("transform", [lambda f: f, jax.jit])
+def test_transformations_of_arrmb_on_tracers(g, e, transform):
+    """JAX must not differentiate what is inside an op there either: log I through JAX's eigh gives NaN."""
+    log, i = arrmb.linalg.logmh, jnp.eye(4)
+    first = [
+        lambda x: jnp.sum(g * arrmb.vjp(log, x)[0]),
+        lambda x: jnp.sum(g * arrmb.jvp(log, (x,), (e,))[0]),
+        lambda w: jnp.sum(g * arrmb.vjp(lambda y: log(w) + 0.0 * y, i)[0]),
+        lambda w: jnp.sum(arrmb.grad(lambda y: arrmb.linalg.trace(y @ log(w)))(i) * g),
+    ]
+    for f in first:
+        close(transform(jax.grad(f))(i), g)
+    second = -0.5 * (g @ e + e @ g)
+    for f in (
+        lambda x: jnp.sum(e * arrmb.vjp(log, x)[1](g)[0]),
+        lambda x: jnp.sum(g * arrmb.jvp(log, (x,), (e,))[1]),
+    ):
+        close(transform(jax.grad(f))(i), second)
+    close(transform(lambda x: arrmb.hvp(lambda x: arrmb.linalg.trace(g @ log(x)), (x,), (e,))[0])(i), second)
+
+
+def test_nothing_is_kept_of_a_call():
+    """JAX keeps calls in its caches: they must hold no arrays."""
+    x = jnp.eye(4) + 1.0
+    jax.grad(lambda x: jnp.sum(linalg.logmh(x)))(x)
+    before = len(jax.live_arrays())
+    for _ in range(5):
+        jax.grad(lambda x: jnp.sum(linalg.logmh(x)))(x)
+    assert len(jax.live_arrays()) == before
+
+
+@pytest.mark.parametrize("transform", [jax.jit, jax.vmap, lambda f: jax.jit(jax.vmap(f)), lambda f: f])
+def test_numbers_do_not_widen_single_precision(transform):
+    """The number that JAX makes an array of under jit is weakly typed, here as in JAX."""
+    multiply = function(lambda x, number: x * number)
+    x = jnp.ones((2, 3), dtype="float32")
+    for number in (2.0, jnp.asarray(2.0), np.float64(2.0)):
+        assert transform(lambda x, number=number: multiply(x, number))(x).dtype == "float32"
+    assert jax.jit(multiply)(x, 2.0).dtype == "float32"
+    assert jax.jit(jax.hessian(lambda s: jnp.sum(multiply(multiply(x, s), s))))(2.0) == 12.0
+
+
+def test_scalars_of_numpy_are_numbers():
+    x = jnp.eye(3)
+    found = layers.second_order_pooling(x, eps=np.float64(1e-3), average=np.bool_(True))
+    close(found, layers.second_order_pooling(x, eps=1e-3, average=True))
+
+
 # what is refused
 
 

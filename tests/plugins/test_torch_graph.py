@@ -217,6 +217,23 @@ def test_a_result_is_no_view_of_an_input():
     assert torch.autograd.grad(y.sum(), x)[0].eq(1.0).all()
 
 
+def test_results_share_no_memory():
+    """An update of one in place would change the other, and not its gradient."""
+
+    def both(x):
+        y = 2.0 * x
+        return y, arrmb.namespace(y).reshape(y, (16,)), y
+
+    for f in (both, lambda x: both(x)[::-1]):
+        x = spd()
+        a, b, c = plugin.function(f)(x)
+        a.mul_(3.0)
+        for y, slope in ((a, 6.0), (b, 2.0), (c, 2.0)):
+            assert torch.equal(y.reshape(4, 4), slope * x)
+            (gradient,) = torch.autograd.grad(y.sum(), x, retain_graph=True)
+            assert gradient.eq(slope).all()
+
+
 def test_gradients_share_no_memory():
     x, y = (torch.ones(3, 4, dtype=torch.float64, requires_grad=True) for _ in "xy")
     f = plugin.function(lambda x, y: arrmb.namespace(x).reshape(x, (12,)) + arrmb.namespace(y).reshape(y, (12,)))
@@ -246,6 +263,10 @@ def test_a_captured_tensor_under_transformations():
         torch.func.grad(lambda w: plugin.function(lambda x: x @ w)(x).sum())(x)
     with pytest.raises(ValueError, match=message):
         torch.func.grad(lambda w: linalg.spectral(x, lambda v: v * w).sum())(x[0, 0])
+    for name in ("stack", "concat"):
+        join = getattr(arrmb.namespace(x), name)
+        with pytest.raises(ValueError, match=message):
+            torch.func.grad(lambda w, join=join: plugin.function(lambda x: join([x, w]))(x).sum())(x)
     outside = x.clone().requires_grad_()
     with pytest.raises(ValueError, match="closes over a tensor that requires grad"):
         torch.func.grad(lambda x: plugin.function(lambda x: x @ outside)(x).sum())(x)

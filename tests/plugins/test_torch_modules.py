@@ -57,6 +57,21 @@ def test_parameters_and_state():
     other.load_state_dict(torch.load(file, weights_only=True), strict=True)
 
 
+def test_names():
+    x = torch.eye(2)
+    module = plugin.Module(2.0 * x, lambda p, x: p @ x)
+    assert [name for name, _ in module.named_parameters()] == ["value"] and torch.equal(module(x), 2.0 * x)
+    for parameters in (
+        {"a.b": x, "a": {"b": x.clone()}},
+        {"training": x},
+        {"a": [{"forward": x}]},
+        {"_layer": x},
+        {"": x},
+    ):
+        with pytest.raises(ValueError, match=r"Module: an array cannot be named '.*' is taken; give the array another"):
+            plugin.Module({"first": x.clone(), "tree": parameters} if "" in parameters else parameters, forward)
+
+
 def test_copies_and_devices():
     module = plugin.Module(network(), forward)
     x = torch.linspace(-1.0, 1.0, 24).reshape(2, 2, 2, 3)

@@ -22,6 +22,7 @@ from ... import tree
 from ...tape.core import foreign
 from .. import _mirror
 from . import _requirements  # first: it says what is missing
+from ._boxes import box_tracer
 from ._calls import apply
 from ._function import function
 
@@ -36,6 +37,6 @@ def _register(cls):
 
 
 tree.each_dataclass(_register)
-foreign.append((jax.core.Tracer, apply))  # arrmb's own functions on JAX's tracers, outside of `function`
+foreign.append((jax.core.Tracer, apply, box_tracer))  # arrmb on JAX's tracers, outside of `function`
 linalg, layers, fft = _mirror.mirror(__name__, function)
 sys.modules.update({module.__name__: module for module in (linalg, layers, fft)})

@@ -8,9 +8,12 @@ the array with its gradient stopped.
 
 from __future__ import annotations
 
+import threading
+
 import jax
 import jax.numpy as jnp
 
+from ..._xp import is_inexact
 from ...tape.core import CONSTANT, Forward, Traced
 
 
@@ -25,6 +28,9 @@ class JaxTrace(Forward):
     def __init__(self):
         self.level = 0.5  # between constants and the traces of arrmb's transformations
 
+    def take_out(self, x):
+        return x.link
+
     def run(self, op, args, params):
         from ._calls import apply  # which is above this file
 
@@ -38,6 +44,23 @@ JAX = JaxTrace()
 def box(x):
     """The JAX array ``x`` as a traced array; anything else as it is."""
     return Traced(as_array(jax.lax.stop_gradient(x)), JAX, x) if isinstance(x, jax.Array) else x
+
+
+def box_tracer(x):
+    """A tracer that one of arrmb's own traces meets, in a box; not an integer, and not where values are computed."""
+    return x if getattr(_inside, "values", False) or not is_inexact(x) else box(x)
+
+
+def values(call, *operands):
+    """The values of a call. JAX differentiates the call, and not what is inside, which is computed with raw arrays."""
+    before, _inside.values = getattr(_inside, "values", False), True
+    try:
+        return call.forward(*operands)
+    finally:
+        _inside.values = before
+
+
+_inside = threading.local()
 
 
 def as_array(x):

@@ -25,6 +25,7 @@ import copy
 import jax
 import jax.numpy as jnp
 
+from ..._xp import is_inexact
 from ...tape import core
 from ...tape.core import Forward, Op, Reverse, Traced
 from ._boxes import box, unbox
@@ -41,13 +42,19 @@ def apply(op, args, params):
 
     args = [take_out(a) if isinstance(a, jax.Array) else a for a in map(unbox, args)]
     count = len(operands)
-    # an array among the parameters is an operand without a derivative; a concrete one may stay what it is
+    # An array among the parameters is an operand without a derivative; integers that have values keep them, to be
+    # looked at. Others must not be in the call: JAX keeps thousands of calls in its caches
     params = {
-        name: _replace(v, jax.core.Tracer, lambda x: take_out(jax.lax.stop_gradient(x))) for name, v in params.items()
+        name: _replace(v, jax.Array, lambda x: take_out(jax.lax.stop_gradient(x)) if _is_operand(x) else x)
+        for name, v in params.items()
     }
     call = Call(op, args, params, count)
     y = primitive.bind(*operands, call=call)
     return tuple(y) if call.several else y[0]
+
+
+def _is_operand(x):
+    return isinstance(x, jax.core.Tracer) or is_inexact(x)
 
 
 class _Place:

@@ -28,7 +28,8 @@ def function(f):
     callable
         Takes what ``f`` takes. JAX differentiates with respect to floating-point JAX arrays among the arguments,
         and among what ``f`` closes over. Integer and boolean arrays are constants, and so is all that is no array.
-        NumPy arrays become JAX arrays; those of integers keep values that can be looked at under `jax.jit`.
+        NumPy arrays become JAX arrays; those of integers keep values that can be looked at under `jax.jit`. NumPy's
+        scalars become Python's.
 
     Raises
     ------
@@ -72,6 +73,8 @@ def _is_array(x):
 
 def _enter(name, x):
     """A box, or an array that is a constant."""
+    if isinstance(x, np.generic):
+        return x.item()  # a number, as an option may have to be; as in NumPy, it does not widen single precision
     if not isinstance(x, jax.Array):
         with jax.ensure_compile_time_eval():  # it has values under jit, too
             x = jax.numpy.asarray(x)

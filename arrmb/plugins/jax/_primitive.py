@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ._boxes import as_array
+from ._boxes import as_array, values
 
 
 class Batched:
@@ -80,17 +80,20 @@ primitive.multiple_results = True
 
 @primitive.def_impl
 def _impl(*operands, call):
-    return call.forward(*map(as_array, operands))
+    return values(call, *map(as_array, operands))
 
 
 @primitive.def_abstract_eval
 def _shapes(*avals, call):
-    made = jax.eval_shape(call.forward, *[jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals])
-    return [jax.core.ShapedArray(y.shape, y.dtype) for y in made]
+    made = jax.eval_shape(
+        lambda *operands: values(call, *operands),
+        *[jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals],
+    )
+    return [jax.core.ShapedArray(y.shape, y.dtype, weak_type=y.weak_type) for y in made]
 
 
 mlir.register_lowering(
-    primitive, mlir.lower_fun(lambda *operands, call: call.forward(*operands), multiple_results=True)
+    primitive, mlir.lower_fun(lambda *operands, call: values(call, *operands), multiple_results=True)
 )
 
 

@@ -252,7 +252,9 @@ class _Watch(TorchFunctionMode):
         self.f = f
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        tensors = [x for x in (*args, *(kwargs or {}).values()) if isinstance(x, torch.Tensor)]
+        tensors = []
+        for x in (*args, *(kwargs or {}).values()):  # stack and concat take a sequence
+            tensors += [v for v in (x if isinstance(x, (tuple, list)) else (x,)) if isinstance(v, torch.Tensor)]
         if any(functorch.is_gradtrackingtensor(x) and functorch.unwrap_if_dead(x) is x for x in tensors):
             raise ValueError(
                 f"{self.f.name}: the function closes over a tensor that torch.func differentiates, which would get no "

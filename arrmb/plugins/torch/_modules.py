@@ -20,6 +20,13 @@ class Module(torch.nn.Module):
         buffers. They are named by their path, ``weight`` or ``trunk.0.weight``.
     f : callable, optional
         ``module(*args)`` is ``f(layer, *args)``, differentiable by `function`; by default ``layer(*args)``.
+
+    Raises
+    ------
+    TypeError
+        ``f`` is not a function; or it is left out, and ``layer`` cannot be called.
+    ValueError
+        The path of an array is that of another one, or the name of something that every module has.
     """
 
     def __init__(self, layer, f=None):
@@ -28,22 +35,24 @@ class Module(torch.nn.Module):
             raise TypeError(f"Module: a {type(layer).__name__} cannot be called: pass f too, Module(parameters, f)")
         if f is not None and not callable(f):
             raise TypeError(f"Module: f must be a function, got {type(f).__name__}")
+        self._layer, self._f = None, f
         leaves, structure = tree.flatten(layer)
-        names = [name if _is_array(x) else None for name, x in zip(tree.paths(layer), leaves)]
+        names = [name or "value" if _is_array(x) else None for name, x in zip(tree.paths(layer), leaves)]
         shared = {}  # an array in two places is one parameter
         for name, x in zip(names, leaves):
             if name is not None:
                 self._keep(name, shared.setdefault(id(x), _own(x)))
         self._layer = structure.unflatten([x if n is None else _Place(n) for n, x in zip(names, leaves)])
-        self._f = f
 
     def _keep(self, name, x):
         *path, last = name.split(".")
         owner = self
         for part in path:
             if part not in owner._modules:
+                _refuse_taken(owner, part, name)
                 owner.add_module(part, torch.nn.Module())
             owner = owner._modules[part]
+        _refuse_taken(owner, last, name)
         if isinstance(x, torch.nn.Parameter):
             owner.register_parameter(last, x)
         else:
@@ -68,6 +77,11 @@ class Module(torch.nn.Module):
     def extra_repr(self):
         named = self._layer if self._f is None else self._f
         return getattr(named, "__name__", type(named).__name__)
+
+
+def _refuse_taken(owner, part, name):
+    if not part or hasattr(owner, part):
+        raise ValueError(f"Module: an array cannot be named {name!r}: {part!r} is taken; give the array another name")
 
 
 class _Place:

@@ -46,19 +46,25 @@ def unpack(v, kept):
 
 
 def distinct(ys, xs):
-    """``ys`` as tensors of their own: none is one of ``xs`` or there twice, or shares the memory of one of ``xs``."""
-    seen, found = {id(x) for x in xs}, []
+    """``ys`` as tensors of their own: none shares its memory with one of ``xs`` or with another one of ``ys``.
+
+    PyTorch knows of no such relations: an update of one in place would change the other, and not its gradient.
+    """
+    others, found = list(xs), []
     for y in ys:
-        if y._is_view() or id(y) in seen:
-            # a view of a result is a result; one of an input must not be, since PyTorch knows of no such relation
-            y = y.clone() if _is_wrapped(y) or _memory(y) in map(_memory, xs) else y.detach()
-        seen.add(id(y))
+        known = any(y is x for x in others)
+        if _is_wrapped(y):
+            y = y.clone() if known or y._is_view() else y
+        elif known or y._is_view() or len(ys) > 1:
+            shared = _memory(y) in [_memory(x) for x in others if not _is_wrapped(x)]
+            y = y.clone() if shared else y.detach() if y._is_view() else y
+        others.append(y)
         found.append(y)
     return found
 
 
 def _memory(x):
-    return x.untyped_storage().data_ptr()
+    return x.untyped_storage()._cdata  # the storage itself: fake tensors have no address
 
 
 def apart(bars):
