@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from backends import array_namespace
 from bsds import affinity, cues, pixels, report
 from bsds.baselines import BASELINES
 from threadpoolctl import threadpool_limits
@@ -255,18 +256,6 @@ def evaluate(options):
     if options.pictures:
         report.draw(options.pictures, items, found, summaries)
     return summaries
-
-
-def array_namespace(backend):
-    """NumPy, or CuPy if there is one and a GPU to go with it."""
-    if backend == "numpy":
-        return arrmb.namespace(np.zeros(1))
-    try:
-        import cupy
-
-        return arrmb.namespace(cupy.zeros(1))
-    except Exception as error:  # CuPy has its own error types for a missing GPU or driver
-        sys.exit(f"--backend cupy needs CuPy and a GPU: {type(error).__name__}: {str(error).splitlines()[0]}")
 
 
 def main(arguments=None):

@@ -15,12 +15,12 @@ stripes, weight decay) was set with these scores in view: an illustration, not a
 
 import argparse
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from backends import array_namespace
 from tqdm import tqdm
 
 import arrmb
@@ -186,18 +186,6 @@ def print_table(results):
     print(f"\n{'test accuracy':15}" + "".join(f"{pooling + ' pooling':>22}" for pooling in POOLINGS))
     for name, columns in [*rows, ("all", hits)]:
         print(f"{name:15}" + "".join(f"{np.mean(column):22.1%}" for column in columns))
-
-
-def array_namespace(backend):
-    """NumPy, or CuPy if there is one and a GPU to go with it."""
-    if backend == "numpy":
-        return arrmb.namespace(np.zeros(1))
-    try:
-        import cupy
-
-        return arrmb.namespace(cupy.zeros(1))
-    except Exception as error:  # CuPy has its own error types for a missing GPU or driver
-        sys.exit(f"--backend cupy needs CuPy and a GPU: {type(error).__name__}: {str(error).splitlines()[0]}")
 
 
 def main(arguments=None):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from backends import array_namespace
 from tqdm import tqdm
 
 import arrmb
@@ -218,18 +219,6 @@ def print_table(found):
     for pooling, rows in found.items():
         cells = [f"{np.mean(v):.3f} ± {np.std(v):.3f}" if len(v) > 1 else f"{v[0]:.3f}" for v in rows.values()]
         print(f"{pooling + ' pooling':22}" + "".join(f"{cell:>18}" for cell in cells))
-
-
-def array_namespace(backend):
-    """NumPy, or CuPy if there is one and a GPU to go with it."""
-    if backend == "numpy":
-        return arrmb.namespace(np.zeros(1))
-    try:
-        import cupy
-
-        return arrmb.namespace(cupy.zeros(1))
-    except Exception as error:  # CuPy has its own error types for a missing GPU or driver
-        sys.exit(f"--backend cupy needs CuPy and a GPU: {type(error).__name__}: {str(error).splitlines()[0]}")
 
 
 def main(arguments=None):

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from backends import array_namespace
 from tqdm import tqdm
 
 import arrmb
@@ -257,18 +258,6 @@ def print_table(results):
             rows = [*rows, mean] if len(rows) <= 8 else [mean]
         for name, loss0, score0, loss1, score1 in rows:
             print(f"{role:10}{name:18}{loss0:13.3f}{loss1:8.3f}{score0:18.3f}{score1:8.3f}")
-
-
-def array_namespace(backend):
-    """NumPy, or CuPy if there is one and a GPU to go with it."""
-    if backend == "numpy":
-        return arrmb.namespace(np.zeros(1))
-    try:
-        import cupy
-
-        return arrmb.namespace(cupy.zeros(1))
-    except Exception as error:  # CuPy has its own error types for a missing GPU or driver
-        sys.exit(f"--backend cupy needs CuPy and a GPU: {type(error).__name__}: {str(error).splitlines()[0]}")
 
 
 def main(arguments=None):
