@@ -34,7 +34,6 @@ import arrmb.io
 import arrmb.metrics
 from arrmb.optim import adam, adam_init
 
-COUNTS = [2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 30, 35, 40]
 RATE, BATCH = 3e-3, 2
 
 
@@ -99,6 +98,7 @@ class State:
     network: Any
     optimizer: Any
     epoch: int
+    losses: Any  # (epochs, 2): mean loss of each epoch in training, and on the validation set after it
 
 
 class Item:
@@ -173,11 +173,10 @@ def train(options):
     remember(run / "settings.json", settings)
     items = load(options.data, "train", run, options.workers, options.limit)
     scale = learn_scale(run, items)
-    inputs = [method.inputs(xp, item.graph, item.image, scale) for item in items]
-    truths = [[method.truth(item.graph, a) for a in item.annotations] for item in items]
-    truths = [[t for t in found if t.max() > 0] for found in truths]  # where there is something to cut
+    inputs, truths = prepare(xp, method, items, scale)
+    others = prepare(xp, method, load(options.data, "val", run, options.workers, options.limit), scale)
     network = method.init(xp, np.random.default_rng(options.seed))
-    state = State(network, adam_init(network), 0)
+    state = State(network, adam_init(network), 0, np.full((options.epochs, 2), np.nan))
     path = run / "checkpoint.safetensors"
     if path.exists():
         state = arrmb.io.load(path, like=state)
@@ -185,6 +184,10 @@ def train(options):
 
     def loss(network, chosen):
         return sum(method.loss(network, inputs[i], truths[i][k]) for i, k in chosen) / len(chosen)
+
+    def validate(network):
+        pairs = [(x, found[0]) for x, found in zip(*others) if found]
+        return np.mean([float(method.loss(network, *pair)) for pair in pairs]) if pairs else np.nan
 
     value_and_grad, useful = arrmb.value_and_grad(loss), [i for i, found in enumerate(truths) if found]
     steps = -(-len(useful) // BATCH)
@@ -198,14 +201,21 @@ def train(options):
             done = (state.epoch * steps + step) / (options.epochs * steps)
             rate = RATE * 0.5 * (1.0 + math.cos(math.pi * done))
             network, optimizer = adam(state.network, gradient, state.optimizer, lr=rate, weight_decay=1e-3)
-            state = State(network, optimizer, state.epoch)
+            state = State(network, optimizer, state.epoch, state.losses)
             losses.append(float(value))
             bar.set_postfix(loss=f"{np.mean(losses):.4f}", refresh=False)
-        state = State(state.network, state.optimizer, state.epoch + 1)
+        state.losses[state.epoch] = np.mean(losses), validate(state.network)
+        state = State(state.network, state.optimizer, state.epoch + 1, state.losses)
         arrmb.io.save(run / "checkpoint.tmp", state)
-        (run / "checkpoint.tmp").rename(path)
-        with (run / "losses.txt").open("a") as file:
-            print(state.epoch, f"{np.mean(losses):.6f}", file=file)
+        (run / "checkpoint.tmp").rename(path)  # never half a checkpoint
+        print("after epoch {}: loss {:.4f}, validation {:.4f}".format(state.epoch, *state.losses[state.epoch - 1]))
+
+
+def prepare(xp, method, items, scale):
+    """Inputs of the images, and for each the annotations in which there is something to cut."""
+    inputs = [method.inputs(xp, item.graph, item.image, scale) for item in items]
+    truths = [[method.truth(item.graph, a) for a in item.annotations] for item in items]
+    return inputs, [[t for t in found if t.max() > 0] for found in truths]
 
 
 def remember(path, settings):
@@ -218,43 +228,52 @@ def remember(path, settings):
 
 
 def load_run(xp, run):
-    """The method and the network of a run, from its last checkpoint."""
+    """The method of a run, its network before training, and its last checkpoint."""
     if not (run / "checkpoint.safetensors").exists():
         sys.exit(f"--run: there is no checkpoint in {run}: train first, with --out {run}")
-    method = METHODS[json.loads((run / "settings.json").read_text())["method"]]
-    network = method.init(xp, np.random.default_rng(0))
-    state = arrmb.io.load(run / "checkpoint.safetensors", like=State(network, adam_init(network), 0))
-    return method, state
+    settings = json.loads((run / "settings.json").read_text())
+    method = METHODS[settings["method"]]
+    network = method.init(xp, np.random.default_rng(settings["seed"]))
+    like = State(network, adam_init(network), 0, np.zeros((settings["epochs"], 2)))
+    return method, network, arrmb.io.load(run / "checkpoint.safetensors", like=like)
 
 
 def score(segment, arguments, annotations):
-    """In a process of its own: the scores of an image, and its segmentations."""
-    found = segment(*arguments, COUNTS)
-    return arrmb.metrics.score_image(found, annotations), [x.astype(np.int16) for x in found]
+    """In a process of its own: the scores of an image, per kind of scale."""
+    return {kind: arrmb.metrics.score_image(found, annotations) for kind, found in segment(*arguments).items()}
 
 
 def evaluate(options):
-    """Score a run on a split, beside the same cuts of weights that nobody trained, and the baselines on request."""
+    """Score a run on a split, beside the same cuts by weights that nobody trained, and the baselines on request."""
     xp = array_namespace(options.backend)
-    method, state = load_run(xp, options.run)
+    method, untrained, state = load_run(xp, options.run)
     items = load(options.data, options.split, options.run, options.workers, options.limit)
-    scale, jobs = learn_scale(options.run, []), {}
+    scale = learn_scale(options.run, [])
+
+    def by(network):  # what `method.segment` takes
+        return lambda item: (
+            method.result(network, method.inputs(xp, item.graph, item.image, scale), item.graph),
+            item.graph,
+        )
+
+    methods = {}
+    if options.baselines:
+        methods = {name: (segment, lambda item: (item.image,)) for name, segment in BASELINES.items()}
+    for name, network in (("hand-made", None), ("untrained", untrained), ("trained", state.network)):
+        methods[f"cuts, {name}"] = (method.segment, by(network))
+    scores = {}
     with processes(options.workers) as pool:
-        if options.baselines:
-            for name, segment in BASELINES.items():
-                jobs[name] = [pool.submit(score, segment, (item.image,), item.annotations) for item in items]
-        for name, network in (("normalized cuts, hand-made", None), ("normalized cuts, trained", state.network)):
-            jobs[name] = []
-            for item in tqdm(items, name, unit="image"):
-                inputs = method.inputs(xp, item.graph, item.image, scale)
-                result = method.result(network, inputs, item.graph)
-                jobs[name].append(pool.submit(score, method.segment, (result, item.graph), item.annotations))
-        found = {name: [job.result() for job in tqdm(of_name, name, unit="image")] for name, of_name in jobs.items()}
-    summaries = {name: arrmb.metrics.summarize(scores for scores, _ in pairs) for name, pairs in found.items()}
-    report.print_table(summaries, COUNTS)
-    report.write_json(options.json, summaries, COUNTS, epoch=state.epoch, images=[item.name for item in items])
+        for name, (segment, arguments) in methods.items():
+            jobs = [pool.submit(score, segment, arguments(item), item.annotations) for item in items]
+            for job in tqdm(jobs, name, unit="image"):
+                for kind, of_image in job.result().items():
+                    scores.setdefault(f"{name} {kind}".strip(), []).append(of_image)
+    summaries = {name: arrmb.metrics.summarize(of_images) for name, of_images in scores.items()}
+    report.print_table(summaries)
+    report.write_json(options.json, summaries, epoch=state.epoch, images=[item.name for item in items])
     if options.pictures:
-        report.draw(options.pictures, items, found, summaries)
+        report.draw(options.pictures / "images.png", items, methods, scores, summaries)
+        report.draw_curves(options.pictures / "curves.png", state.losses[: state.epoch])
     return summaries
 
 
@@ -276,7 +295,7 @@ def main(arguments=None):
     two.add_argument("--split", choices=["train", "val", "test"], default="val")
     two.add_argument("--json", type=Path, required=True, help="file for the scores")
     two.add_argument("--baselines", action="store_true", help="score methods without training as well")
-    two.add_argument("--pictures", type=Path, help="file for a picture of the best, median and worst images")
+    two.add_argument("--pictures", type=Path, help="folder for pictures: images, learning curves")
     options = parser.parse_args(arguments)
     with threadpool_limits(1):  # matrices of this size gain nothing from more, and lose much where cores are busy
         return train(options) if options.command == "train" else evaluate(options)

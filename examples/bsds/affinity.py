@@ -79,13 +79,9 @@ def segments_of(graph, annotation):
     return np.unique(np.argmax(table, axis=1), return_inverse=True)[1]
 
 
-def segment(weights, graph, counts):
-    """Label images with the given numbers of segments, from the weights of the edges (a NumPy array)."""
-    n = len(graph.areas)
-    if n == 1:  # an image of one colour
-        return [graph.labels for _ in counts]
-    m, degrees = normalized_affinity(np.asarray(weights, dtype=np.float64), graph.i, graph.j, n)
+def segment(weights, graph):
+    """Label images at the scales of `grouping`, from the weights of the edges (a NumPy array)."""
+    m, degrees = normalized_affinity(np.asarray(weights, dtype=np.float64), graph.i, graph.j, len(graph.areas))
     values, vectors = np.linalg.eigh(m)
     order = np.argsort(-values)[: grouping.MODES]
-    merges = grouping.merge(grouping.coordinates(values[order], vectors[:, order], degrees), graph.i, graph.j)
-    return [grouping.cut(merges, n, min(k, n))[graph.labels] for k in counts]
+    return grouping.segmentations(grouping.coordinates(values[order], vectors[:, order], degrees), graph)

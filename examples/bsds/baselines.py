@@ -1,24 +1,28 @@
-"""What normalized cuts of learned affinities are compared with: nothing in here is trained."""
+"""What normalized cuts of learned affinities are compared with: nothing in here is trained.
+
+Each returns label images per kind of scale, as `grouping.segmentations` does.
+"""
 
 import numpy as np
+from bsds.grouping import COUNTS
 from skimage import color, segmentation
 from sklearn.cluster import KMeans
 
 FELZENSZWALB = [(100, 100), (200, 150), (300, 200), (400, 300), (600, 400), (800, 600), (1200, 900), (2000, 1200)]
 
 
-def k_means(image, counts):
+def k_means(image):
     """k-means of the pixels' Lab colours and places."""
     lab = color.rgb2lab(image)
     h, w = lab.shape[:2]
     place = np.moveaxis(np.indices((h, w)), 0, -1) * (100 / np.hypot(h, w))
     x = np.concatenate([lab, place], axis=-1).reshape(-1, 5).astype(np.float32)
-    some = x[::11] if len(x) > 11 * max(counts) else x
-    models = (KMeans(min(k, len(some)), n_init=1, max_iter=30, random_state=0) for k in counts)
-    return [model.fit(some).predict(x).reshape(h, w) for model in models]
+    some = x[::11] if len(x) > 11 * max(COUNTS) else x
+    models = (KMeans(min(k, len(some)), n_init=1, max_iter=30, random_state=0) for k in COUNTS)
+    return {"by number": [model.fit(some).predict(x).reshape(h, w) for model in models]}
 
 
-def slic_normalized_cuts(image, counts):
+def slic_normalized_cuts(image):
     """Normalized cuts of 300 SLIC superpixels, by Gaussians of distances in colour and place; k-means of the rows."""
     lab = color.rgb2lab(image)
     labels = segmentation.slic(image, n_segments=300, compactness=10, start_label=0)
@@ -31,15 +35,15 @@ def slic_normalized_cuts(image, counts):
     scale = 1.0 / np.sqrt(affinity.sum(axis=1))
     vectors = np.linalg.eigh(affinity * scale[:, None] * scale)[1]
     found = []
-    for k in (min(k, n) for k in counts):
+    for k in (min(k, n) for k in COUNTS):
         rows = vectors[:, -k:] / np.linalg.norm(vectors[:, -k:], axis=1, keepdims=True)
         found.append(KMeans(k, n_init=3, random_state=0).fit_predict(rows)[labels])
-    return found
+    return {"by number": found}
 
 
-def felzenszwalb(image, counts):
-    """The graph-based segmentation of Felzenszwalb and Huttenlocher at eight scales; ``counts`` is not looked at."""
-    return [segmentation.felzenszwalb(image, scale=s, sigma=0.8, min_size=m) for s, m in FELZENSZWALB]
+def felzenszwalb(image):
+    """The graph-based segmentation of Felzenszwalb and Huttenlocher at eight scales."""
+    return {"": [segmentation.felzenszwalb(image, scale=s, sigma=0.8, min_size=m) for s, m in FELZENSZWALB]}
 
 
 BASELINES = {

@@ -1,7 +1,9 @@
 """From eigenvectors to segments: superpixels are merged two by two, those first that are nearest in the eigenvectors.
 
 The coordinates of superpixel i are those of the vibration modes of a graph: u_2(i), u_3(i), ... over √(1 - λ), with u
-the eigenvectors of D^-1 W. One tree of merges gives the segmentations into every number of segments.
+the eigenvectors of D^-1 W. One tree of merges gives the segmentations of every scale. A scale is a number of segments,
+the same for all images, or the height of the merges that are left undone: then a plain image gets fewer segments than
+a crowded one.
 
 Source: Ward, "Hierarchical Grouping to Optimize an Objective Function", 1963; the weights: Arbeláez, Maire, Fowlkes,
 Malik, "Contour Detection and Hierarchical Image Segmentation", TPAMI 2011, section 3.2.
@@ -10,6 +12,9 @@ Malik, "Contour Detection and Hierarchical Image Segmentation", TPAMI 2011, sect
 import numpy as np
 
 MODES = 30
+COUNTS = [2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 30, 35, 40]
+HEIGHTS = [round(2 * 2000 ** (i / 23), 1) for i in range(24)]  # 2 ... 4000
+SCALES = {"by number": COUNTS, "by height": HEIGHTS}
 
 
 def coordinates(values, vectors, degrees):
@@ -19,13 +24,14 @@ def coordinates(values, vectors, degrees):
 
 
 def merge(rows, i, j):
-    """Ward's tree of merges of neighbours: pairs (a, b), the m-th of which makes the cluster n + m."""
+    """Ward's tree of merges of neighbours: pairs (a, b), the m-th of which makes the cluster n + m; and its height."""
     from scipy.sparse import coo_array
     from sklearn.cluster import ward_tree
 
     n = len(rows)
     graph = coo_array((np.ones(len(i)), (i, j)), shape=(n, n))
-    return ward_tree(rows, connectivity=(graph + graph.T).tocsr())[0]
+    merges, _, _, _, heights = ward_tree(rows, connectivity=(graph + graph.T).tocsr(), return_distance=True)
+    return merges, np.maximum.accumulate(heights)  # where only neighbours merge, a later merge may be a lower one
 
 
 def cut(merges, n, k):
@@ -36,3 +42,14 @@ def cut(merges, n, k):
         a, b = merges[m]
         root[a], root[b] = (root[n + m], root[n + m]) if inside else (a, b)
     return np.unique(root[:n], return_inverse=True)[1]
+
+
+def segmentations(rows, graph):
+    """For both kinds of SCALES, the label images; ``rows`` (n, c) are the coordinates of the superpixels."""
+    n = len(graph.areas)
+    if n == 1:  # an image of one colour
+        return {kind: [graph.labels for _ in scales] for kind, scales in SCALES.items()}
+    merges, heights = merge(rows, graph.i, graph.j)
+    above = [int(np.sum(heights > height)) + 1 for height in HEIGHTS]
+    counts = {"by number": COUNTS, "by height": np.clip(above, COUNTS[0], COUNTS[-1])}
+    return {kind: [cut(merges, n, min(k, n))[graph.labels] for k in ks] for kind, ks in counts.items()}

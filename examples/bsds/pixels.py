@@ -88,11 +88,9 @@ def hand_made(inputs, seed=0):
     return np.exp(-0.5 * (squares - squares.min(axis=1, keepdims=True)))
 
 
-def segment(features, graph, counts):
-    """Label images with the given numbers of segments, from features (h w, d) at half resolution."""
+def segment(features, graph):
+    """Label images at the scales of `grouping`, from features (h w, d) at half resolution."""
     features, n = np.asarray(features, dtype=np.float64), len(graph.areas)
-    if n == 1:
-        return [graph.labels for _ in counts]
     degrees = features @ features.sum(axis=0)
     a = features / np.sqrt(degrees)[:, None]
     values, vectors = np.linalg.eigh(a.T @ a)
@@ -101,6 +99,4 @@ def segment(features, graph, counts):
     rows = grouping.coordinates(values[order], vectors, degrees)
     where = graph.labels[::2, ::2].ravel()
     size = np.maximum(np.bincount(where, minlength=n), 1)
-    rows = np.stack([np.bincount(where, row, n) / size for row in rows.T], axis=1)
-    merges = grouping.merge(rows, graph.i, graph.j)
-    return [grouping.cut(merges, n, min(k, n))[graph.labels] for k in counts]
+    return grouping.segmentations(np.stack([np.bincount(where, row, n) / size for row in rows.T], axis=1), graph)

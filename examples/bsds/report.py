@@ -3,20 +3,28 @@
 import json
 
 import numpy as np
+from bsds.grouping import SCALES
 
 
-def print_table(summaries, counts):
+def scale_name(name, k):
+    """What the k-th scale of a row of the table is."""
+    for kind, scales in SCALES.items():
+        if name.endswith(kind):
+            return scales[k]
+    return k + 1
+
+
+def print_table(summaries):
     width = max(map(len, summaries)) + 2
-    print(f"\n{'':{width}}{'covering ODS / OIS / best':>28}{'PRI':>16}{'VoI, bits':>17}{'segments':>10}")
+    print(f"\n{'':{width}}{'covering ODS / OIS / best':>28}{'PRI':>16}{'VoI, bits':>17}{'ODS scale':>11}")
     for name, s in summaries.items():
         covering = f"{s.covering_ods:.3f} / {s.covering_ois:.3f} / {s.covering_best:.3f}"
         pri, voi = f"{s.pri_ods:.3f} / {s.pri_ois:.3f}", f"{s.voi_ods:.3f} / {s.voi_ois:.3f}"
-        scale = counts[s.covering_scale] if len(s.covering) == len(counts) else f"scale {s.covering_scale + 1}"
-        print(f"{name:{width}}{covering:>28}{pri:>16}{voi:>17}{scale:>10}")
+        print(f"{name:{width}}{covering:>28}{pri:>16}{voi:>17}{scale_name(name, s.covering_scale):>11}")
 
 
-def write_json(path, summaries, counts, **more):
-    """All scores, and those at every number of segments."""
+def write_json(path, summaries, **more):
+    """All scores, and those at every scale."""
     found = {}
     for name, s in summaries.items():
         found[name] = {
@@ -26,40 +34,61 @@ def write_json(path, summaries, counts, **more):
             "by scale": {"covering": list(s.covering), "PRI": list(s.pri), "VoI": list(s.voi)},
         }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"segments": counts, "scores": found, **more}, indent=1))
+    path.write_text(json.dumps({"scales": SCALES, "scores": found, **more}, indent=1))
 
 
-def draw(path, items, found, summaries, columns=("normalized cuts, hand-made", "normalized cuts, trained")):
-    """The images of the best, the median and the worst covering by the last column; each method at its ODS scale."""
+def figure_of(rows, columns, size):
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
-    from skimage.segmentation import mark_boundaries
 
-    pairs = found[columns[-1]]
-    scale = summaries[columns[-1]].covering_scale
-    order = np.argsort([scores.covered[scale] / scores.area for scores, _ in pairs])
-    rows = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
-    figure, axes = plt.subplots(len(rows), len(columns) + 2, figsize=(14, 7.5), layout="tight", squeeze=False)
-    for (title, i), row in zip(rows.items(), axes):
-        item = items[i]
-        shown = [("photograph", None)]
-        for name in columns:
-            scores, segmentations = found[name][i]
-            k = summaries[name].covering_scale
-            label = name.rpartition(", ")[2]
-            shown.append((f"{label}: covering {scores.covered[k] / scores.area:.2f}", segmentations[k]))
-        shown.append((f"one of {len(item.annotations)} people", item.annotations[0]))
-        for axis, (caption, segments) in zip(row, shown):
-            image = item.image if segments is None else colored(item.image, segments)
-            edges = None if segments is None else segments.astype(int)
-            axis.imshow(image if edges is None else mark_boundaries(image, edges, color=(1, 1, 1), mode="inner"))
-            axis.set(title=caption, xticks=[], yticks=[])
-        row[0].set_ylabel(f"{title} of {len(items)}: {item.name}")
+    return plt.subplots(rows, columns, figsize=size, layout="tight", squeeze=False)
+
+
+def write(figure, path):
+    import matplotlib.pyplot as plt
+
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80)
     plt.close(figure)
+
+
+def draw_curves(path, losses):
+    """The mean loss of each epoch (epochs, 2): in training, and on the validation set."""
+    figure, axes = figure_of(1, 1, (6, 4))
+    for column, name in zip(losses.T, ("training, mean over the epoch", "validation, after the epoch")):
+        axes[0, 0].plot(np.arange(1, len(losses) + 1), column, ".-", label=name)
+    axes[0, 0].set(xlabel="epoch", ylabel="loss")
+    axes[0, 0].legend()
+    write(figure, path)
+
+
+def draw(path, items, methods, scores, summaries, shown=("cuts, hand-made", "cuts, trained"), kind="by height"):
+    """The images of the best, the median and the worst covering by the last method; each at its ODS scale."""
+    from skimage.segmentation import mark_boundaries
+
+    scale = {name: summaries[f"{name} {kind}"].covering_scale for name in shown}
+    covering = {name: [x.covered[scale[name]] / x.area for x in scores[f"{name} {kind}"]] for name in shown}
+    order = np.argsort(covering[shown[-1]])
+    rows = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
+    figure, axes = figure_of(len(rows), len(shown) + 2, (14, 7.5))
+    for (title, i), row in zip(rows.items(), axes):
+        item = items[i]
+        row[0].imshow(item.image)
+        row[0].set(title="photograph", ylabel=f"{title} of {len(items)}: {item.name}")
+        cells = {f"one of {len(item.annotations)} people": item.annotations[0]}
+        for name in reversed(shown):
+            segment, arguments = methods[name]
+            segments = segment(*arguments(item))[kind][scale[name]]
+            cells = {f"{name.removeprefix('cuts, ')}: covering {covering[name][i]:.2f}": segments, **cells}
+        for axis, (caption, segments) in zip(row[1:], cells.items()):
+            image = colored(item.image, segments)
+            axis.imshow(mark_boundaries(image, segments.astype(int), color=(1, 1, 1), mode="inner"))
+            axis.set_title(caption)
+        for axis in row:
+            axis.set(xticks=[], yticks=[])
+    write(figure, path)
 
 
 def colored(image, segments):

@@ -29,27 +29,31 @@ def example():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Three images for training, two for validation, one of them of one colour; two annotations each."""
-    from PIL import Image
-    from scipy.io import savemat
+    """Three images for training, one of them grey, two for validation; two annotations each."""
     from skimage import data, transform
 
     root = tmp_path_factory.mktemp("bsds")
-    pictures = {"train": ["coffee", "chelsea", "camera"], "val": ["astronaut", None]}
+    pictures = {"train": ["coffee", "chelsea", "camera"], "val": ["astronaut", "rocket"]}
     for split, names in pictures.items():
-        for part in ("images", "groundTruth"):
-            (root / part / split).mkdir(parents=True)
-        for i, name in enumerate(names):
-            image = np.full((65, 97, 3), 0.5) if name is None else transform.resize(getattr(data, name)(), (65, 97))
-            image = np.stack([image] * 3, axis=-1) if image.ndim == 2 else image
-            Image.fromarray((255 * image).astype(np.uint8)).save(root / "images" / split / f"{i}.jpg", quality=95)
-            bright = 1 + (image.mean(axis=-1) > image.mean()).astype(np.uint16)
-            sides = 1 + (np.arange(97) > 40).astype(np.uint16) + 0 * bright
-            cells = np.empty((1, 2), dtype=object)
-            for k, labels in enumerate((bright, sides)):
-                cells[0, k] = {"Segmentation": labels, "Boundaries": 0 * labels}
-            savemat(root / "groundTruth" / split / f"{i}.mat", {"groundTruth": cells})
+        for name in names:
+            image = transform.resize(getattr(data, name)(), (65, 97))
+            grey = image.mean(axis=-1) if image.ndim == 3 else image
+            write(root, split, name, image, [grey > grey.mean(), np.arange(97) > 40 + 0 * grey])
     return root
+
+
+def write(root, split, name, image, annotations):
+    """An image (h, w) or (h, w, 3) of numbers from 0 to 1, with its annotations (h, w)."""
+    from PIL import Image
+    from scipy.io import savemat
+
+    for part in ("images", "groundTruth"):
+        (root / part / split).mkdir(parents=True, exist_ok=True)
+    Image.fromarray((255 * image).astype(np.uint8)).save(root / "images" / split / f"{name}.jpg", quality=95)
+    cells = np.empty((1, len(annotations)), dtype=object)
+    for k, labels in enumerate(annotations):
+        cells[0, k] = {"Segmentation": 1 + labels.astype(np.uint16), "Boundaries": 0 * labels.astype(np.uint8)}
+    savemat(root / "groundTruth" / split / f"{name}.mat", {"groundTruth": cells})
 
 
 def train(example, folder, out, *options):
@@ -60,18 +64,17 @@ def train(example, folder, out, *options):
 def test_train_and_evaluate(example, folder, tmp_path, method, capsys):
     run = tmp_path / "run"
     train(example, folder, run, "--method", method)
-    assert len((run / "losses.txt").read_text().splitlines()) == 2
-    options = ["--baselines", "--pictures", str(tmp_path / "p.png")] if method == "graph" else []
+    options = ["--baselines", "--pictures", str(tmp_path / "pictures")] if method == "graph" else []
     arguments = ["evaluate", "--data", str(folder), "--run", str(run), "--json", str(tmp_path / "s.json")]
     scores = example.main([*arguments, "--workers", "1", *options])
-    assert len(scores) == (5 if options else 2)
+    assert len(scores) == (9 if options else 6)
     written = json.loads((tmp_path / "s.json").read_text())
-    trained = written["scores"]["normalized cuts, trained"]
-    assert trained["covering"]["ODS"] == scores["normalized cuts, trained"].covering_ods
+    trained = written["scores"]["cuts, trained by height"]
+    assert trained["covering"]["ODS"] == scores["cuts, trained by height"].covering_ods
     assert 0.3 < trained["covering"]["ODS"] <= trained["covering"]["OIS"] <= trained["covering"]["best"] <= 1.0
-    assert len(trained["by scale"]["covering"]) == len(written["segments"])
-    assert "normalized cuts, trained" in capsys.readouterr().out
-    assert (tmp_path / "p.png").exists() == bool(options)
+    assert len(trained["by scale"]["covering"]) == len(written["scales"]["by height"])
+    assert "cuts, trained by number" in capsys.readouterr().out
+    assert all((tmp_path / "pictures" / f"{name}.png").exists() == bool(options) for name in ("images", "curves"))
 
 
 def test_stopped_and_resumed(example, folder, tmp_path, monkeypatch, capsys):
@@ -92,6 +95,28 @@ def test_stopped_and_resumed(example, folder, tmp_path, monkeypatch, capsys):
     assert "goes on after epoch 1" in capsys.readouterr().out
     files = [(tmp_path / run / "checkpoint.safetensors").read_bytes() for run in ("whole", "stopped")]
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("method", ["graph", "pixels"])
+def test_images_that_leave_nothing_to_cut(example, tmp_path, method):
+    """One colour; a truth of one segment; fewer pixels than segments: trained on, cut and scored, all finite."""
+    rng, everything = np.random.default_rng(0), np.zeros((40, 60))
+    for split in ("train", "val"):
+        write(tmp_path, split, "one_colour", everything + 0.5, [np.arange(60) > 20 + everything])
+        write(tmp_path, split, "one_segment", rng.random((40, 60, 3)), [everything])
+        write(tmp_path, split, "tiny", rng.random((5, 7)), [np.arange(7) > 2 + np.zeros((5, 1))])
+    write(
+        tmp_path,
+        "train",
+        "usual",
+        rng.random((40, 60, 3)) * [[[1.0]] * 30 + [[0.2]] * 30],
+        [everything, np.arange(60) > 29 + everything],
+    )
+    run = tmp_path / "run"
+    train(example, tmp_path, run, "--method", method)
+    arguments = ["evaluate", "--data", str(tmp_path), "--run", str(run), "--json", str(tmp_path / "s.json")]
+    scores = example.main([*arguments, "--workers", "1", "--baselines"])
+    assert all(np.isfinite(s.covering_ods) and np.isfinite(s.voi_ods) for s in scores.values())
 
 
 def test_wrong_use(example, folder, tmp_path):
