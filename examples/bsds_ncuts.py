@@ -272,7 +272,7 @@ def evaluate(options):
     report.print_table(summaries)
     report.write_json(options.json, summaries, epoch=state.epoch, images=[item.name for item in items])
     if options.pictures:
-        report.draw(options.pictures / "images.png", items, methods, scores, summaries)
+        report.draw(options.pictures, items, methods, scores, summaries)
         report.draw_curves(options.pictures / "curves.png", state.losses[: state.epoch])
     return summaries
 

@@ -64,36 +64,51 @@ def draw_curves(path, losses):
     write(figure, path)
 
 
-def draw(path, items, methods, scores, summaries, shown=("cuts, hand-made", "cuts, trained"), kind="by height"):
-    """The images of the best, the median and the worst covering by the last method; each at its ODS scale."""
-    from skimage.segmentation import mark_boundaries
+def draw(folder, items, methods, scores, summaries, shown=("cuts, hand-made", "cuts, trained"), kind="by height"):
+    """The images of the best, the median and the worst covering by the last method; each at its ODS scale.
 
+    In ``images.png`` with the photographs; in ``segments.png`` without, every segment in its mean colour.
+    """
     scale = {name: summaries[f"{name} {kind}"].covering_scale for name in shown}
     covering = {name: [x.covered[scale[name]] / x.area for x in scores[f"{name} {kind}"]] for name in shown}
     order = np.argsort(covering[shown[-1]])
-    rows = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
-    figure, axes = figure_of(len(rows), len(shown) + 2, (14, 7.5))
-    for (title, i), row in zip(rows.items(), axes):
-        item = items[i]
-        row[0].imshow(item.image)
-        row[0].set(title="photograph", ylabel=f"{title} of {len(items)}: {item.name}")
-        cells = {f"one of {len(item.annotations)} people": item.annotations[0]}
-        for name in reversed(shown):
+    rows = {}
+    for title, i in (("best", order[-1]), ("median", order[len(order) // 2]), ("worst", order[0])):
+        item, cells = items[i], {}
+        for name in shown:
             segment, arguments = methods[name]
-            segments = segment(*arguments(item))[kind][scale[name]]
-            cells = {f"{name.removeprefix('cuts, ')}: covering {covering[name][i]:.2f}": segments, **cells}
-        for axis, (caption, segments) in zip(row[1:], cells.items()):
-            image = colored(item.image, segments)
-            axis.imshow(mark_boundaries(image, segments.astype(int), color=(1, 1, 1), mode="inner"))
+            caption = f"{name.removeprefix('cuts, ')}: covering {covering[name][i]:.2f}"
+            cells[caption] = segment(*arguments(item))[kind][scale[name]]
+        cells[f"one of {len(item.annotations)} people"] = item.annotations[0]
+        rows[f"{title} of {len(items)}: {item.name}"] = item.image, cells
+    draw_grid(folder / "images.png", rows, photographs=True)
+    draw_grid(folder / "segments.png", rows, photographs=False)
+
+
+def draw_grid(path, rows, photographs):
+    """``rows`` are {title: (image, {caption: segments})}."""
+    from skimage.segmentation import mark_boundaries
+
+    columns = max(len(cells) for _, cells in rows.values()) + photographs
+    figure, axes = figure_of(len(rows), columns, (3.5 * columns, 2.5 * len(rows)))
+    for (title, (image, cells)), row in zip(rows.items(), axes):
+        row[0].set_ylabel(title)
+        if photographs:
+            row[0].imshow(image)
+            row[0].set_title("photograph")
+        for axis, (caption, segments) in zip(row[int(photographs) :], cells.items()):
+            filled = fill(image, segments)
+            filled = 0.35 * image / 255 + 0.65 * filled if photographs else filled
+            axis.imshow(mark_boundaries(filled, segments.astype(int), color=(1, 1, 1), mode="inner"))
             axis.set_title(caption)
         for axis in row:
             axis.set(xticks=[], yticks=[])
     write(figure, path)
 
 
-def colored(image, segments):
-    """The image with every segment in its mean colour, made stronger."""
+def fill(image, segments):
+    """Every segment in its mean colour, from 0 to 1."""
     ids = np.unique(segments, return_inverse=True)[1].reshape(segments.shape)
     sizes = np.bincount(ids.ravel())
     mean = np.stack([np.bincount(ids.ravel(), image[..., k].ravel()) / sizes for k in range(3)], axis=1)
-    return (0.35 * image + 0.65 * mean[ids]) / 255
+    return mean[ids] / 255

@@ -74,7 +74,9 @@ def test_train_and_evaluate(example, folder, tmp_path, method, capsys):
     assert 0.3 < trained["covering"]["ODS"] <= trained["covering"]["OIS"] <= trained["covering"]["best"] <= 1.0
     assert len(trained["by scale"]["covering"]) == len(written["scales"]["by height"])
     assert "cuts, trained by number" in capsys.readouterr().out
-    assert all((tmp_path / "pictures" / f"{name}.png").exists() == bool(options) for name in ("images", "curves"))
+    assert all(
+        (tmp_path / "pictures" / f"{name}.png").exists() == bool(options) for name in ("images", "segments", "curves")
+    )
 
 
 def test_stopped_and_resumed(example, folder, tmp_path, monkeypatch, capsys):
