@@ -105,6 +105,44 @@ def test_dead_and_dependent_channels(backend, dtype):
     assert np.isfinite(backend.get(gradient)).all()
 
 
+def _flat(channels, dtype, backend):
+    """Features of 12 pixels that are the given column, over and over."""
+    return backend.put(np.repeat(np.reshape(channels, (12, 1)), 4, axis=1), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_images_of_one_colour_and_of_grey_levels(backend, dtype):
+    """Features of rank one: finite, and the gradient of the formula; one segment is all that they support."""
+    tolerance = 1e-12 if dtype == "float64" else 2e-5
+    labels = np.arange(12) % 3
+    for column in (np.full(12, 0.3), RNG(0).uniform(0.1, 1.0, 12)):
+        f, y = _flat(column, dtype, backend), backend.put(labels, "float64")
+        value, gradient = arrmb.value_and_grad(lambda f, y=y: normalized_cuts_loss(f, y))(f)
+        np.testing.assert_allclose(backend.get(value), _dense(backend.get(f), labels), rtol=tolerance)
+
+        def along(c):  # rank one: A is the vector D^-½ c, and c divided by its root, for D = c (1^T c) up to a factor
+            root = np.sqrt(c)
+            y = np.equal.outer(labels, np.unique(labels)) / 2.0  # four pixels each
+            return 2.0 - np.sum((y.T @ root) ** 2) / np.sum(root * root)
+
+        h = 1e-6
+        expected = [(along(column + h * e) - along(column - h * e)) / (2 * h) for e in np.eye(12)]
+        np.testing.assert_allclose(np.sum(backend.get(gradient), axis=-1), expected, atol=1e-8 + tolerance)
+        assert not np.any(backend.get(normalized_cuts_segment(f, 3)))
+
+
+@pytest.mark.parametrize("n, d, k", [(12, 5, 12), (12, 5, 8), (3, 5, 3)])
+def test_more_segments_than_channels(backend, n, d, k):
+    """As many as there are pixels, even: then, and with n <= d, one of the two subspaces is everything."""
+    features, labels, _ = _example(6, n=n, d=d, k=k)
+    f, y = backend.put(features, "float64"), backend.put(labels, "float64")
+    value, gradient = arrmb.value_and_grad(lambda f: normalized_cuts_loss(f, y))(f)
+    np.testing.assert_allclose(backend.get(value), _dense(features, labels), rtol=1e-12, atol=1e-13)
+    if k == n:
+        np.testing.assert_allclose(backend.get(value), 0.5 * (n - min(n, d)), atol=1e-13)
+        np.testing.assert_allclose(backend.get(gradient), 0.0, atol=1e-13)
+
+
 def test_weight_zero_leaves_a_channel_out(backend):
     features, labels, weights = _example(5)
     weights[2] = 0.0
@@ -147,9 +185,44 @@ def _errors():
     yield "weights", loss, (f, y), {"weights": np.ones(2)}, ValueError, r"weights must have shape \(3,\)"
     yield "a number", loss, (f, y), {"weights": 1.0}, TypeError, "weights must be an array"
     yield "weights' dtype", loss, (f, y), {"weights": np.ones(3, "f4")}, TypeError, "weights has dtype float32"
-    yield "dark", loss, (dark, y), {}, ValueError, "features give 1 pixels a degree"
-    yield "NaN", loss, (dark * np.nan, y), {}, ValueError, "features give 6 pixels a degree"
-    yield "dark segment", normalized_cuts_segment, (dark, 2), {}, ValueError, "segment: features give 1 pixels a degree"
+    turned = f * np.asarray([-1.0, 1.0, 1.0, 1.0, 1.0, 1.0])[:, None]
+    negative = {"weights": np.asarray([1.0, 1.0, -0.25])}
+    yield (
+        "mask",
+        loss,
+        (f, y.reshape(2, 3)),
+        {},
+        ValueError,
+        r"labels must have shape \(6,\) .* got \(2, 3\): .* resize",
+    )
+    yield "boolean labels", loss, (f, y > 0), {}, TypeError, "labels has dtype bool, and needs an integer"
+    yield "weights infinite", loss, (f, y), {"weights": np.ones(3) * np.inf}, ValueError, "weights has NaN or infinity"
+    yield "weights zero", loss, (f, y), {"weights": np.zeros(3)}, ValueError, "features give 6 of 6 pixels a degree"
+    for op, second in ((loss, y), (normalized_cuts_segment, 2)):
+        name = op.__name__
+        yield f"dark {name}", op, (dark, second), {}, ValueError, r"features give 1 of 6 pixels .* \(pixel 4: 0\)"
+        yield (
+            f"negative {name}",
+            op,
+            (turned, second),
+            {},
+            ValueError,
+            r"\(pixel 0: -.* softplus",
+        )
+        yield f"NaN {name}", op, (np.where(dark, f, np.nan), second), {}, ValueError, "NaN or infinity in 3 of its 18"
+        yield f"infinite {name}", op, (np.where(dark, f, np.inf), second), {}, ValueError, "NaN or infinity in 3 of"
+        yield f"overflow {name}", op, (1e25 * f.astype("f4"), second), {}, ValueError, r"\(pixel 0: inf\).* scale all"
+        yield f"underflow {name}", op, (1e-30 * f.astype("f4"), second), {}, ValueError, r"\(pixel 0: 0\).* scale all"
+        yield (
+            f"negative weight {name}",
+            op,
+            (f, second),
+            negative,
+            ValueError,
+            "weights must not be negative, got -0.25",
+        )
+    many = (np.ones((3, 5)) + np.eye(3, 5), 4)
+    yield "k pixels", normalized_cuts_segment, many, {}, ValueError, "k must be an integer from 1 to .* 3 and 5, got 4"
     yield "k", normalized_cuts_segment, (f, 4), {}, ValueError, "k must be an integer from 1 to .* 6 and 3, got 4"
     yield "k zero", normalized_cuts_segment, (f, 0), {}, ValueError, "got 0"
     yield "k float", normalized_cuts_segment, (f, 2.0), {}, ValueError, "got 2.0"
@@ -157,9 +230,23 @@ def _errors():
 
 @pytest.mark.parametrize("f, args, options, error, message", [pytest.param(*e[1:], id=e[0]) for e in _errors()])
 def test_errors(f, args, options, error, message):
-    with pytest.raises(error, match=message) as found:
+    with np.errstate(all="ignore"), pytest.raises(error, match=message) as found:
         f(*args, **options)
     assert str(found.value).startswith("normalized_cuts_")
+
+
+def test_bad_values_on_every_backend(backend):
+    """The second image of a batch is at fault; pixels are counted through it."""
+    features, labels, weights = _example(batch=(2,))
+    y, w = backend.put(labels, "float64"), backend.put(-weights, "float64")
+    features[1, 3] = 0.0
+    with pytest.raises(ValueError, match=r"features give 1 of 24 pixels a degree .* \(pixel 15: 0\)"):
+        normalized_cuts_loss(backend.put(features, "float64"), y)
+    with pytest.raises(ValueError, match="weights must not be negative, got -"):
+        normalized_cuts_loss(backend.put(np.abs(features) + 1.0, "float64"), y, weights=w)
+    features[1, 3] = np.nan
+    with pytest.raises(ValueError, match="features has NaN or infinity in 5 of its 120 entries"):
+        normalized_cuts_loss(backend.put(features, "float64"), y)
 
 
 def test_labels_of_another_backend():

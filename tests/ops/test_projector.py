@@ -123,10 +123,10 @@ def test_units_of_the_columns_do_not_matter(backend):
     np.testing.assert_allclose(backend.get(projector(scaled)), _projector(a), atol=1e-13)
 
 
-@pytest.mark.parametrize("m, n", [(47, 3), (48, 3), (16, 3), (5, 7), (60, 1)])
+@pytest.mark.parametrize("m, n", [(47, 3), (48, 3), (200, 3), (16, 3), (5, 7), (60, 1)])  # 200: in three levels
 def test_tall_qr(backend, m, n):
     a = Draw(2, batch=(2,)).normal(m, n)
-    q, r = (backend.get(v) for v in tall_qr(backend.put(a, "float64"), rows=12))
+    q, r = (backend.get(v) for v in tall_qr(backend.put(a, "float64"), entries=36))
     k = min(m, n)
     assert q.shape == (2, m, k) and r.shape == (2, k, n)
     np.testing.assert_allclose(q @ r, a, atol=1e-13)

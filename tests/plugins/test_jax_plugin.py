@@ -353,6 +353,22 @@ def test_labels_need_values():
         jax.jit(layers.normalized_cuts_loss)(x, labels)
 
 
+def test_cuts_of_values_outside_the_domain_are_nan():
+    """Other backends raise; one image of a batch does not touch another."""
+    x, labels = np.random.default_rng(0).uniform(0.5, 1.5, (2, 6, 3)).astype("float32"), np.arange(12).reshape(2, 6) % 2
+    loss = jax.jit(lambda x, w: layers.normalized_cuts_loss(x, labels, weights=w))
+    want = arrmb.layers.normalized_cuts_loss(x, labels)
+    w = np.ones((2, 3), "float32")
+    for bad in (np.nan, 1e30, np.where(np.arange(6) == 4, 0.0, 1.0).astype("float32")[:, None]):
+        y = x.copy()
+        y[1] *= bad
+        found = np.asarray(loss(y, w))
+        np.testing.assert_allclose(found[0], want[0], rtol=1e-5)
+        assert np.isnan(found[1])
+    w[1, 0] = -0.1
+    assert np.isnan(np.asarray(loss(x, w))).tolist() == [False, True]
+
+
 def test_special_functions_under_jit():
     @function
     def f(x):
