@@ -65,7 +65,7 @@ def draw_curves(path, losses):
 
 
 def draw(folder, items, methods, scores, summaries, shown=("cuts, hand-made", "cuts, trained"), kind="by height"):
-    """The images of the best, the median and the worst covering by the last method; each at its ODS scale.
+    """The images at five places in the order of covering by the last method, each at its ODS scale.
 
     In ``images.png`` with the photographs; in ``segments.png`` without, every segment in its mean colour.
     """
@@ -73,14 +73,16 @@ def draw(folder, items, methods, scores, summaries, shown=("cuts, hand-made", "c
     covering = {name: [x.covered[scale[name]] / x.area for x in scores[f"{name} {kind}"]] for name in shown}
     order = np.argsort(covering[shown[-1]])
     rows = {}
-    for title, i in (("best", order[-1]), ("median", order[len(order) // 2]), ("worst", order[0])):
+    for place in range(5):  # the best, upper quartile, median, lower quartile, worst
+        rank = round(place * (len(order) - 1) / 4)
+        i = order[-1 - rank]
         item, cells = items[i], {}
         for name in shown:
             segment, arguments = methods[name]
             caption = f"{name.removeprefix('cuts, ')}: covering {covering[name][i]:.2f}"
             cells[caption] = segment(*arguments(item))[kind][scale[name]]
         cells[f"one of {len(item.annotations)} people"] = item.annotations[0]
-        rows[f"{title} of {len(items)}: {item.name}"] = item.image, cells
+        rows[f"{item.name}: number {rank + 1} of {len(items)}"] = item.image, cells
     draw_grid(folder / "images.png", rows, photographs=True)
     draw_grid(folder / "segments.png", rows, photographs=False)
 
