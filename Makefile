@@ -11,14 +11,15 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 # Chainer's last release is built with pkg_resources, which setuptools 81 dropped: it is built outside of pip's isolation.
 BUILD_CHAINER = "setuptools<81" wheel && $(1) $(INSTALL) --no-build-isolation $(CHAINER)
 
-.PHONY: help demo test test-chainer lint bench exactness clean
+.PHONY: help demo test test-chainer lint bench bench-quick exactness clean
 
 help:
 	@echo "make demo    run both examples; the pictures are in out/ (under 4 minutes)"
 	@echo "make test    run all tests (under 10 minutes)"
 	@echo "make test-chainer  run Chainer's tests with Chainer as it was published, on NumPy 1.26 (part of make test)"
 	@echo "make lint    check the style"
-	@echo "make bench   time the engine against its peers"
+	@echo "make bench   time everything against its peers; writes benchmarks/RESULTS.md (under 40 minutes)"
+	@echo "make bench-quick  fail if arrmb has become slower relative to a peer (under a minute)"
 	@echo "make exactness  measure gradients against the peers' and 90 digits; writes docs/exactness.md"
 	@echo "make clean   remove .venv, out and caches"
 
@@ -72,6 +73,10 @@ lint: .venv/test
 
 bench: .venv/test
 	$(ONE_THREAD) $(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/layers.py --write
+
+bench-quick: .venv/test
+	$(BIN)/python benchmarks/layers.py --quick
 
 exactness: .venv/test
 	$(ONE_THREAD) $(BIN)/python benchmarks/exactness.py
