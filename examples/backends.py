@@ -17,3 +17,7 @@ def array_namespace(backend):
         return arrmb.namespace(cupy.zeros(1))
     except Exception as error:  # CuPy has its own error types for a missing GPU or driver
         sys.exit(f"--backend cupy needs CuPy and a GPU: {type(error).__name__}: {str(error).splitlines()[0]}")
+
+
+def to_numpy(x):
+    return x.get() if hasattr(x, "get") else np.asarray(x)

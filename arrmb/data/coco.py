@@ -129,7 +129,7 @@ def _decoded(path, annotation, size):
 
 def _json(path, keys):
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no annotation file {path}") from None
     except ValueError as error:

@@ -57,7 +57,7 @@ class VOC(Images):
         if not path.is_file():
             there = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
             raise FileNotFoundError(f"VOC: there is no list {path}; the lists there: {there}")
-        super().__init__(path.read_text().split(), on_damage)
+        super().__init__(path.read_text(encoding="utf-8").split(), on_damage)
 
     def read(self, name):
         found = [path for e in _EXTENSIONS if (path := self.images / f"{name}{e}").is_file()]

@@ -4,11 +4,12 @@ Each returns label images per kind of scale, as `grouping.segmentations` does.
 """
 
 import numpy as np
-from bsds.grouping import COUNTS
+from bsds.grouping import COUNTS, HEIGHTS
 from skimage import color, segmentation
 from sklearn.cluster import KMeans
 
-FELZENSZWALB = [(100, 100), (200, 150), (300, 200), (400, 300), (600, 400), (800, 600), (1200, 900), (2000, 1200)]
+# As many scales as the cuts have by height: OIS and best covering grow with their number, whatever the method.
+FELZENSZWALB = [round(float(scale)) for scale in np.geomspace(50, 5000, len(HEIGHTS))]
 
 
 def k_means(image):
@@ -42,8 +43,9 @@ def slic_normalized_cuts(image):
 
 
 def felzenszwalb(image):
-    """The graph-based segmentation of Felzenszwalb and Huttenlocher at eight scales."""
-    return {"": [segmentation.felzenszwalb(image, scale=s, sigma=0.8, min_size=m) for s, m in FELZENSZWALB]}
+    """Felzenszwalb and Huttenlocher's graph-based segmentation; the least size of a segment grows with the scale."""
+    found = (segmentation.felzenszwalb(image, scale=s, sigma=0.8, min_size=round(0.7 * s)) for s in FELZENSZWALB)
+    return {"": list(found)}
 
 
 BASELINES = {

@@ -18,7 +18,8 @@ from skimage import color, segmentation
 
 WORDS = 24  # of the vocabularies of colours and of textures
 HOPS = 3  # borders between the two ends of an edge, at most
-COUNT = 27  # cues of an edge
+COUNT = 27  # cues of an edge; among them:
+BARRIERS, COLOR, HUES = slice(0, 13), 16, 19  # barriers per map; differences of mean colour / 20 and of histograms
 FAR = np.float32(1e9)
 
 

@@ -77,7 +77,8 @@ class PixelNetwork:
 
 def loss(network, inputs, segments):
     """The distance of the cuts of an image to its true segments (h w,), per channel."""
-    return normalized_cuts_loss(network(inputs), segments) / CHANNELS
+    features = network(inputs)
+    return normalized_cuts_loss(features, arrmb.namespace(features).asarray(segments)) / CHANNELS
 
 
 def hand_made(inputs, seed=0):

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+from backends import to_numpy
 from tqdm import tqdm
 
 import arrmb
@@ -69,10 +70,6 @@ class Network:
 def loss(network, pixels, classes, standard):
     losses = softmax_cross_entropy(network(pixels, standard), classes)
     return arrmb.namespace(losses).mean(losses)
-
-
-def to_numpy(x):
-    return x.get() if hasattr(x, "get") else np.asarray(x)
 
 
 def all_pixels(part, chosen):

@@ -77,12 +77,12 @@ def activations(folder, name):
     return array
 
 
-def open_images(dataset, folder, classes, limit):
+def open_images(dataset, folder, image_set, classes, limit):
     if dataset == "coco":
-        images = arrmb.data.COCOPanoptic(folder, "train2017", on_damage="skip")
+        images = arrmb.data.COCOPanoptic(folder, image_set, on_damage="skip")
     else:
         names = arrmb.data.MSRC_CLASSES if classes == "msrc" else arrmb.data.PASCAL_CLASSES
-        images = arrmb.data.VOC(folder, "all", classes=names, on_damage="skip")
+        images = arrmb.data.VOC(folder, image_set, classes=names, on_damage="skip")
     images.names = images.names[:limit]
     return images
 

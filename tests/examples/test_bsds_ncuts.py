@@ -60,7 +60,7 @@ def train(example, folder, out, *options):
     example.main(["train", "--data", str(folder), "--out", str(out), "--epochs", "2", "--workers", "1", *options])
 
 
-@pytest.mark.parametrize("method", ["graph", "pixels"])
+@pytest.mark.parametrize("method", ["graph", "edges", "pixels"])
 def test_train_and_evaluate(example, folder, tmp_path, method, capsys):
     run = tmp_path / "run"
     train(example, folder, run, "--method", method)
@@ -73,6 +73,9 @@ def test_train_and_evaluate(example, folder, tmp_path, method, capsys):
     assert trained["covering"]["ODS"] == scores["cuts, trained by height"].covering_ods
     assert 0.3 < trained["covering"]["ODS"] <= trained["covering"]["OIS"] <= trained["covering"]["best"] <= 1.0
     assert len(trained["by scale"]["covering"]) == len(written["scales"]["by height"])
+    if options:  # by no more scales than what it is compared with, since OIS and best grow with their number
+        other = written["scores"]["Felzenszwalb and Huttenlocher"]
+        assert len(other["by scale"]["covering"]) == len(trained["by scale"]["covering"])
     assert "cuts, trained by number" in capsys.readouterr().out
     assert all(
         (tmp_path / "pictures" / f"{name}.png").exists() == bool(options) for name in ("images", "segments", "curves")
@@ -80,26 +83,87 @@ def test_train_and_evaluate(example, folder, tmp_path, method, capsys):
 
 
 def test_stopped_and_resumed(example, folder, tmp_path, monkeypatch, capsys):
-    """The same network, to the last bit, as without the stop."""
+    """Stopped while each kind of file is written: the same network, to the last bit, as without the stops."""
     train(example, folder, tmp_path / "whole")
-    real_save = arrmb.io.save
+    run, real_save, real_savez = tmp_path / "stopped", arrmb.io.save, np.savez
 
-    def stop_after_one(path, state):
-        real_save(path, state)
-        (tmp_path / "stopped" / "checkpoint.tmp").rename(tmp_path / "stopped" / "checkpoint.safetensors")
+    def half(path):
+        path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(arrmb.io, "save", stop_after_one)
-    with pytest.raises(KeyboardInterrupt):
-        train(example, folder, tmp_path / "stopped")
-    monkeypatch.setattr(arrmb.io, "save", real_save)
-    train(example, folder, tmp_path / "stopped")
+    def stop_at(kind):
+        def savez(path, **arrays):
+            return half(path) if kind in arrays else real_savez(path, **arrays)
+
+        def save(path, state):
+            return half(path) if kind == "checkpoint" and state.epoch == 2 else real_save(path, state)
+
+        monkeypatch.setattr(np, "savez", savez)
+        monkeypatch.setattr(arrmb.io, "save", save)
+
+    for kind in ("textures", "cues", "deviation", "checkpoint"):
+        stop_at(kind)
+        with pytest.raises(KeyboardInterrupt):
+            train(example, folder, run)
+        assert not list(run.rglob("*.tmp.*"))
+    arguments = ["evaluate", "--data", str(folder), "--run", str(run), "--json", str(tmp_path / "s.json")]
+    example.main([*arguments, "--limit", "1"])
+    assert "training is not finished: epoch 1 of 2" in capsys.readouterr().err
+    assert json.loads((tmp_path / "s.json").read_text())["run"]["epochs"] == 2
+    stop_at(None)
+    train(example, folder, run)
     assert "goes on after epoch 1" in capsys.readouterr().out
-    files = [(tmp_path / run / "checkpoint.safetensors").read_bytes() for run in ("whole", "stopped")]
+    files = [(tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("whole", "stopped")]
     assert files[0] == files[1]
 
 
-@pytest.mark.parametrize("method", ["graph", "pixels"])
+def test_two_processes_write_one_file(example, tmp_path, monkeypatch):
+    from bsds import run_folder
+
+    def write(file):
+        file.write_text("first")
+        monkeypatch.setattr(run_folder.os, "getpid", lambda: -1)
+        run_folder.write_whole(tmp_path / "x.txt", lambda other: other.write_text("second"))
+
+    run_folder.write_whole(tmp_path / "x.txt", write)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"] and (tmp_path / "x.txt").read_text() == "first"
+
+
+def test_an_error_in_a_process(example):
+    """The others' results before it, and no more jobs begun after it."""
+    from bsds import run_folder
+
+    begun = []
+    jobs = ((divmod, begun.append(i) or 7, 3 - i) for i in range(1000))
+    found = run_folder.in_processes(1, jobs)
+    with pytest.raises(ZeroDivisionError):
+        for result, i in zip(found, range(1000)):
+            assert result == divmod(7, 3 - i)
+    assert len(begun) < 10
+
+
+@pytest.mark.parametrize("method", ["graph", "edges", "pixels"])
+def test_on_another_backend(example, far, method):
+    """The loss, its gradient and what is cut are those of NumPy."""
+    from bsds import cues
+
+    rng = np.random.default_rng(0)
+    picture = (rng.random((40, 60, 3)) * np.linspace(40, 255, 60)[:, None]).astype(np.uint8)
+    graph = cues.build_graph(picture, cues.learn_vocabulary([picture]))
+    method, annotation = example.METHODS[method], np.arange(60) // 30 + np.zeros((40, 1), dtype=int)
+    scale, found = {"mean": 0.5, "deviation": 2.0}, []
+    for xp in (arrmb.namespace(np.zeros(1)), far):
+        network = method.init(xp, np.random.default_rng(0))
+        inputs, truth = method.inputs(xp, graph, picture, scale), method.truth(graph, annotation)
+        value, gradient = arrmb.value_and_grad(method.loss)(network, inputs, truth)
+        leaves = arrmb.tree.flatten(gradient)[0]
+        found.append([float(value), *map(example.to_numpy, leaves), method.result(network, inputs, graph)])
+        assert isinstance(method.result(None, inputs, graph), np.ndarray)
+    for one, other in zip(*found):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["graph", "edges", "pixels"])
 def test_images_that_leave_nothing_to_cut(example, tmp_path, method):
     """One colour; a truth of one segment; fewer pixels than segments: trained on, cut and scored, all finite."""
     rng, everything = np.random.default_rng(0), np.zeros((40, 60))
@@ -121,7 +185,7 @@ def test_images_that_leave_nothing_to_cut(example, tmp_path, method):
     assert all(np.isfinite(s.covering_ods) and np.isfinite(s.voi_ods) for s in scores.values())
 
 
-def test_wrong_use(example, folder, tmp_path):
+def test_wrong_use(example, folder, tmp_path, capsys):
     with pytest.raises(SystemExit, match="there is no checkpoint in"):
         example.main(["evaluate", "--data", str(folder), "--run", str(tmp_path), "--json", str(tmp_path / "s.json")])
     with pytest.raises(FileNotFoundError, match="BSDS500: there is no folder"):
@@ -129,6 +193,32 @@ def test_wrong_use(example, folder, tmp_path):
     train(example, folder, tmp_path / "run")
     with pytest.raises(SystemExit, match="choose another --out"):
         train(example, folder, tmp_path / "run", "--seed", "1")
+    with pytest.raises(SystemExit, match="choose another --out"):
+        train(example, folder, tmp_path / "run", "--limit", "2")
+    for wrong, said in (
+        (["--limit", "0"], "argument --limit: must be 1 or more, got 0"),
+        (["--epochs", "0"], "argument --epochs: must be 1 or more, got 0"),
+        (["--workers", "0"], "argument --workers: must be 1 or more, got 0"),
+        (["--seed", "-1"], "argument --seed: must be 0 or more, got -1"),
+    ):
+        with pytest.raises(SystemExit):
+            train(example, folder, tmp_path / "run", *wrong)
+        assert said in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        example.main(["evaluate", "--data", str(folder), "--run", str(tmp_path / "run"), "--json", str(tmp_path)])
+    assert "argument --json: must be a file" in capsys.readouterr().err
+
+
+def test_nothing_to_learn_from(example, tmp_path):
+    for split in ("train", "val"):
+        for part in ("images", "groundTruth"):
+            (tmp_path / part / split).mkdir(parents=True)
+    with pytest.raises(SystemExit, match="there are no images in"):
+        train(example, tmp_path, tmp_path / "empty")
+    for split in ("train", "val"):
+        write(tmp_path, split, "one", np.random.default_rng(0).random((40, 60, 3)), [np.zeros((40, 60))])
+    with pytest.raises(SystemExit, match="no training image has an annotation with two segments"):
+        train(example, tmp_path, tmp_path / "one")
 
 
 def test_loss_and_its_gradient(example):
@@ -150,6 +240,40 @@ def test_loss_and_its_gradient(example):
     value = affinity.loss(Given(), graph._replace(cues=weights), segments)
     assert 0.0 < value < 1.0
     arrmb.testing.check_grads(lambda w: affinity.loss(Given(), graph._replace(cues=w), segments), (weights,))
+
+
+def test_loss_edge_by_edge(example):
+    """The cross-entropy of the weights, by its definition; and its gradient."""
+    from bsds import affinity, cues
+
+    rng, (i, j) = np.random.default_rng(0), np.triu_indices(6, 1)
+    segments, given = np.asarray([0, 0, 0, 1, 1, 2]), rng.standard_normal((len(i), cues.COUNT))
+    network = affinity.EdgeNetwork.init(arrmb.namespace(given), rng)
+    graph, same = cues.Graph(None, np.ones(6), i, j, given), segments[i] == segments[j]
+    weights = network(given)
+    expected = -np.mean(np.log(np.where(same, weights, 1.0 - weights)))
+    np.testing.assert_allclose(affinity.edge_loss(network, graph, segments), expected, rtol=1e-12)
+    layer = arrmb.layers.Linear.init(arrmb.namespace(given), rng, cues.COUNT, 1, dtype=given.dtype)
+    smooth = affinity.EdgeNetwork([layer])  # finite differences would see the corners of relu
+    arrmb.testing.check_grads(lambda c: affinity.edge_loss(smooth, graph._replace(cues=c), segments), (given,))
+
+
+def test_cues_of_two_halves(example):
+    """Named columns are what they are called, and weights that nobody learned are low across the middle."""
+    from bsds import affinity, cues
+
+    picture = np.random.default_rng(0).integers(0, 60, (60, 90, 3)).astype(np.uint8)
+    picture[:, 45:] += 150
+    graph = cues.build_graph(picture, cues.learn_vocabulary([picture]))
+    assert graph.cues.shape[1] == cues.COUNT
+    off = graph.cues[:, cues.COLOR - 3 : cues.COLOR]
+    np.testing.assert_allclose(graph.cues[:, cues.COLOR], np.linalg.norm(off, axis=1), rtol=1e-5)
+    right = affinity.segments_of(graph, np.arange(90) // 45 + np.zeros((60, 1), dtype=int))
+    across, weights = right[graph.i] != right[graph.j], affinity.hand_made(graph.cues)
+    assert 0 < across.sum() < len(across)
+    assert weights[across].max() < 0.01 * weights[~across].min()
+    barriers = graph.cues[:, cues.BARRIERS][:, [0, 3, 6]]  # those of lightness
+    assert (barriers[across].min(axis=0) > np.median(barriers[~across], axis=0)).all()
 
 
 def test_cut_of_a_tree(example):

@@ -41,7 +41,7 @@ def write(root, images):
 
 
 def regions(root, features=None):
-    return example.read(example.open_images("voc", root, "msrc", None), root, features)
+    return example.read(example.open_images("voc", root, "all", "msrc", None), root, features)
 
 
 def command(root, tmp_path, *more):
@@ -76,9 +76,40 @@ def test_poolings_on_halves(voc, tmp_path, capsys):
 
 
 def test_a_folder_to_test_on(voc, tmp_path):
-    options = ["--pooling", "log", "--seeds", "1", "--epochs", "5", "--json", str(tmp_path / "found.json")]
-    found = example.main(["--train", str(voc), "--test", str(voc), *options])
-    assert list(found) == ["log"] and len(found["log"]["trained"]) == 1
+    rng = np.random.default_rng(1)
+    other = write(tmp_path / "other", [(f"im{i}", *image(rng)) for i in range(3)])
+    options = ["--pooling", "log", "--seeds", "2", "--epochs", "15", "--json", str(tmp_path / "found.json")]
+    found = example.main(["--train", str(voc), "--test", str(other), *options])
+    assert list(found) == ["log"] and min(found["log"]["trained"]) > 0.9
+    assert len(found["log"]["trained"]) == 2 and len(found["log"]["fixed"]) == 1
+    everything = json.loads((tmp_path / "found.json").read_text())
+    assert everything["data"] == {"train": {"images": 12, "regions": 24}, "test": {"images": 3, "regions": 6}}
+    assert everything["options"]["epochs"] == 15 and everything["options"]["test"] == str(other)
+    with pytest.raises(SystemExit, match="12 images to test on are among those to learn from"):
+        example.main(["--train", str(voc), "--test", str(voc / "."), *options])
+
+
+def test_lists_of_images(tmp_path):
+    rng = np.random.default_rng(0)
+    root = write(tmp_path / "voc", [(f"im{i}", *image(rng)) for i in range(4)])
+    for name, numbers in (("train", (0, 1)), ("val", (2, 3)), ("more", (1, 2, 3))):
+        (root / "ImageSets" / "Segmentation" / f"{name}.txt").write_text("\n".join(f"im{i}" for i in numbers))
+    command(root, tmp_path, "--train-set", "train", "--test-set", "val")
+    found = json.loads((tmp_path / "o.json").read_text())["data"]
+    assert found == {"train": {"images": 2, "regions": 4}, "test": {"images": 2, "regions": 4}}
+    with pytest.raises(SystemExit, match="1 images to test on are among those to learn from"):
+        command(root, tmp_path, "--train-set", "train", "--test-set", "more")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "second-order", "log"])
+def test_on_another_backend(voc, far, pooling):
+    """The same learning curves as on NumPy."""
+    (training, testing), classes, reduction = example.prepared(*example.halves(regions(voc), 0))
+    curves = [
+        example.train(xp, training, testing, classes, reduction, pooling, 0, 2)[2]
+        for xp in (importlib.import_module("backends").array_namespace("numpy"), far)
+    ]
+    np.testing.assert_allclose(curves[0]["loss"], curves[1]["loss"], rtol=1e-3)
 
 
 def test_descriptors():
@@ -138,7 +169,7 @@ def test_grey_level_files(tmp_path):
 
 
 def test_empty_regions(voc, capsys):
-    images = list(example.open_images("voc", voc, "msrc", None))
+    images = list(example.open_images("voc", voc, "all", "msrc", None))
     images[3] = dataclasses.replace(images[3], masks=images[3].masks & np.array([False, True])[:, None, None])
     found = example.read(images, voc)
     assert len(found.classes) == 23 and "1 regions without a pixel are left out" in capsys.readouterr().err
@@ -253,9 +284,16 @@ def test_coco(tmp_path):
     assert "mean" in example.main([*arguments, "--json", str(tmp_path / "found.json")])
 
 
-def test_wrong_use(voc, tmp_path):
+def test_wrong_use(voc, tmp_path, capsys):
     with pytest.raises(FileNotFoundError, match="VOC: there is no folder"):
         example.main(["--train", str(tmp_path), "--json", str(tmp_path / "found.json")])
-    for wrong in (["--pooling", "max"], ["--seeds", "0"], ["--epochs", "0"]):
+    for wrong, said in (
+        (["--pooling", "max"], "argument --pooling: invalid choice"),
+        (["--seeds", "0"], "argument --seeds: must be 1 or more, got 0"),
+        (["--epochs", "0"], "argument --epochs: must be 1 or more, got 0"),
+        (["--limit", "-1"], "argument --limit: must be 1 or more, got -1"),
+        (["--json", str(tmp_path)], "argument --json: must be a file"),
+    ):
         with pytest.raises(SystemExit):
             command(voc, tmp_path, *wrong)
+        assert said in capsys.readouterr().err
