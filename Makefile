@@ -53,7 +53,7 @@ demo: .venv/demo
 	@ls out/classify_regions/*.png out/segment_images/*.png
 
 test: .venv/test lint test-chainer
-	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --numprocesses 2
+	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal
 
 OLD_PYTHON := $(shell $(PYTHON) -c "import sys; print(int(sys.version_info < (3, 12)))")
 ifeq ($(strip $(CHAINER)),)
