@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 
+from . import _batched
 from ._xp import backend_of, device, diag_part, embed_diag, is_complex, known, namespace, on_host
 
 
@@ -85,7 +86,17 @@ def run_over(step, x, records):
     return x
 
 
-# --------------------------------------------------------------------------------------------------------- svd
+# ------------------------------------------------------------------------------------- decompositions of the standard
+
+
+def eigh(x):
+    """Eigenvalues, ascending, and eigenvectors of Hermitian matrices."""
+    return _batched.eigh(x) if _backend(x) == "numpy" else namespace(x).linalg.eigh(x)
+
+
+def cholesky(x):
+    """The lower triangular factor of positive definite matrices."""
+    return _batched.cholesky(x) if _backend(x) == "numpy" else namespace(x).linalg.cholesky(x)
 
 
 def svd(x, full_matrices=False):
@@ -95,7 +106,32 @@ def svd(x, full_matrices=False):
         import numpy as np
 
         raise np.linalg.LinAlgError("SVD of a matrix with NaN or infinity")
+    if _backend(x) == "numpy" and not full_matrices:
+        return _batched.svd(x)
     return xp.linalg.svd(x, full_matrices=full_matrices)
+
+
+def qr(x):
+    """Q (..., m, k) and R (..., k, n), k = min(m, n)."""
+    if _backend(x) == "numpy" and has_scipy() and 0 not in x.shape:
+        return _qr_by_scipy(x)
+    return namespace(x).linalg.qr(x)
+
+
+def _qr_by_scipy(x):
+    """LAPACK in blocks and in the precision of ``x``: NumPy's is in double precision, and slower for tall matrices."""
+    import numpy as np
+    from scipy.linalg import get_lapack_funcs
+
+    *batch, m, n = x.shape
+    k = min(m, n)
+    geqrf, make_q = get_lapack_funcs(("geqrf", "ungqr" if is_complex(x) else "orgqr"), (x,))
+    q, r = np.empty((*batch, k, m), x.dtype), np.empty((*batch, k, n), x.dtype)
+    for i in np.ndindex(*batch):
+        a, tau, _, _ = geqrf(x[i], lwork=32 * n)
+        r[i] = np.triu(a[:k])
+        q[i] = make_q(a[:, :k], tau, lwork=32 * n, overwrite_a=1)[0].T  # LAPACK's arrays go by columns
+    return np.swapaxes(q, -1, -2), r
 
 
 # ------------------------------------------------------------------------------ eigenvalues of nonsymmetric matrices

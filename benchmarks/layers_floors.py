@@ -4,15 +4,17 @@ One factorization and the products of matrices that value and gradient consist o
 each other. What is elementwise (scalings, divided differences, symmetric parts) is left out: the results are the right
 amount of work, not the right numbers. Each floor returns the outputs and the function of the cotangents.
 
-The eigendecomposition on NumPy is LAPACK's ``syevd`` in the precision of the matrix through SciPy, matrix after matrix;
-`numpy.linalg.eigh` is the same routine in double precision whatever the matrix. Without SciPy it is NumPy's.
+Factorizations are the fastest that the backend has. On NumPy, the eigendecomposition is LAPACK's ``syevd`` by SciPy, in
+the precision of the matrix, matrix after matrix (without SciPy it is NumPy's, in double precision whatever the matrix);
+the others are arrmb's own calls of LAPACK.
 """
 
 import numpy as np
 
 import arrmb
+from arrmb import _lapack
 from arrmb._lapack import has_scipy, solve_triangle
-from arrmb._xp import eye_like
+from arrmb._xp import device, eye_like
 
 ITERATIONS = 5  # of Newton-Schulz, as in the iSQRT-COV layer
 
@@ -94,7 +96,7 @@ def newton_schulz(f):
 
 
 def svd(x):
-    u, s, vh = arrmb.namespace(x).linalg.svd(x, full_matrices=False)
+    u, s, vh = _lapack.svd(x)
 
     def backward(ubar, sbar, vhbar):
         core = T(u) @ ubar + vh @ T(vhbar)
@@ -104,7 +106,7 @@ def svd(x):
 
 
 def projector(a):
-    q, r = arrmb.namespace(a).linalg.qr(a)
+    q, r = _lapack.qr(a)
 
     def backward(g):
         b = g @ q
@@ -117,7 +119,7 @@ def normalized_cuts(f, labels):
     xp = arrmb.namespace(f)
     b = xp.astype(labels[..., None] == xp.unique_values(labels), f.dtype)
     degrees = f @ xp.sum(f, axis=-2)[..., None]
-    q, r = xp.linalg.qr(f)
+    q, r = _lapack.qr(f)
     overlap = T(q) @ b
 
     def backward(g):
@@ -128,13 +130,19 @@ def normalized_cuts(f, labels):
 
 
 def cholesky(x):
-    lower = arrmb.namespace(x).linalg.cholesky(x)
+    lower = _lapack.cholesky(x)
 
     def backward(g):
         half = solve_triangle(T(lower), T(lower) @ g, False, False)
         return solve_triangle(T(lower), T(half), False, False)
 
     return lower, backward
+
+
+def upper_triangle(d):
+    """Where the entries on and above the diagonal are among the d² of a matrix."""
+    i, j = np.triu_indices(d)
+    return i * d + j
 
 
 def step(rows, hidden, joined, weights):
@@ -149,12 +157,15 @@ def step(rows, hidden, joined, weights):
     learned = slice(rows.shape[-1], d - 1)  # between the descriptors and the constant
     _ = (rows @ w1, hidden @ w2)
     pooled, back = pooling(joined)
-    flat = xp.reshape(pooled, (b, d * d))
+    upper = upper_triangle(d)
+    flat = xp.reshape(pooled, (b, d * d))[:, upper]
     scores = flat @ w3
 
     def backward():
         g3 = T(flat) @ scores
-        g = back(xp.reshape(scores @ T(w3), pooled.shape))[..., learned]
+        g = xp.zeros((b, d * d), dtype=flat.dtype, device=device(flat))
+        g[:, upper] = scores @ T(w3)
+        g = back(xp.reshape(g, pooled.shape))[..., learned]
         g = xp.reshape(g, (b * n, w2.shape[-1]))
         return T(rows) @ (g @ T(w2)), T(hidden) @ g, g3
 

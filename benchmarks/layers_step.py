@@ -1,7 +1,8 @@
 """The training step of the region network of ``examples/regions_o2p.py``, on synthetic pixels.
 
-Two linear maps make features of a region's pixels, log second-order pooling makes a matrix of both, a linear map makes
-scores; cross-entropy, gradient, AdamW. arrmb runs the example's own network; the peers have the same one.
+Two linear maps make features of the pixels of a region, log second-order pooling makes a matrix of both, its upper
+triangle is standardised, and a linear map makes scores; cross-entropy, gradient, AdamW. arrmb runs the network of the
+example; the peers have the same one.
 
 For a size (batch, locations, channels), channels are those that are pooled: half of them descriptors of the pixels, the
 others learned, and one constant.
@@ -17,7 +18,7 @@ import numpy as np
 import arrmb
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "examples"))
-import regions_o2p as example
+from regions import network as example
 
 WIDTH, CLASSES = 48, 21
 BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
@@ -37,7 +38,7 @@ class Step:
             return (scale * rng.standard_normal((rows, columns)) * math.sqrt(2.0 / rows)).astype(dtype)
 
         pixels, labels = rng.standard_normal((b, n, p)).astype(dtype), rng.integers(0, CLASSES, b)
-        maps = weight(p, WIDTH), weight(WIDTH, d - p - 1), weight(d * d, CLASSES, 0.1)
+        maps = weight(p, WIDTH), weight(WIDTH, d - p - 1), weight(d * (d + 1) // 2, CLASSES, 0.1)
         weights = [part for w in maps for part in (w, np.zeros(w.shape[1], dtype))]
         return pixels, labels, weights
 
@@ -63,16 +64,17 @@ class Step:
 def _arrmb(lib, pixels, labels, weights):
     w1, b1, w2, b2, w3, b3 = weights
     linear = example.Linear
-    network = example.Network(linear(w1, b1), linear(w2, b2), linear(w3, b3), "log")
+    network = example.Network(None, linear(w1, b1), linear(w2, b2), linear(w3, b3), "log")
     state, value_and_grad = example.adam_init(network), arrmb.value_and_grad(example.loss)
+    standard = arrmb.namespace(w3).zeros_like(w3[:, 0]), arrmb.namespace(w3).ones_like(w3[:, 0])
 
     def forward():
-        y = example.loss(network, pixels, labels)
+        y = example.loss(network, pixels, labels, standard)
         lib.wait()
         return y
 
     def both():
-        y, gradient = value_and_grad(network, pixels, labels)
+        y, gradient = value_and_grad(network, pixels, labels, standard)
         after, _ = example.adam(network, gradient, state, lr=example.RATE, weight_decay=example.DECAY)
         lib.wait()
         return y, arrmb.tree.flatten(after)[0]
@@ -110,8 +112,10 @@ def peer_loss(lib, weights, pixels, labels):
     learned = xp.tanh(lib.relu(pixels.reshape(b * n, p) @ w1 + b1) @ w2 + b2).reshape((b, n, -1))
     x = xp.concatenate((pixels, learned, xp.ones_like(pixels[..., :1])), axis=-1)
     w, v = xp.linalg.eigh(xp.swapaxes(x, -1, -2) @ x / n + example.EPS * lib.eye(x))
-    pooled = (v * xp.log(w)[..., None, :]) @ xp.swapaxes(v, -1, -2)
-    return lib.cross_entropy(pooled.reshape((b, -1)) @ w3 + b3, labels)
+    pooled = ((v * xp.log(w)[..., None, :]) @ xp.swapaxes(v, -1, -2)).reshape((b, -1))
+    vectors = pooled[:, floors.upper_triangle(x.shape[-1])]
+    mean, deviation = xp.zeros_like(w3[:, 0]), xp.ones_like(w3[:, 0])
+    return lib.cross_entropy((vectors - mean) / deviation @ w3 + b3, labels)
 
 
 def _torch(lib, pixels, labels, weights):

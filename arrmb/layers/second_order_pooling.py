@@ -73,12 +73,12 @@ def _pool(features, masks, eps, transform, average):
         if is_traced(masks):  # √m has no derivative at 0, F^H (m F) has
             return _function_of(xp.matmul(H(features), xp.multiply(weights, features)), kernel, eps)
         features = xp.multiply(xp.sqrt(weights), features)
-    elif average and features.shape[-2]:
-        features = features * features.shape[-2] ** -0.5
     n, d = features.shape[-2:]
+    scale = 1.0 / n if masks is None and average and n else 1.0
     if kernel is not None and n < d:
-        return small_side(features, kernel=kernel, epsilon=eps)
-    return _function_of(gram(features), kernel, eps)
+        return small_side(features if scale == 1.0 else features * scale**0.5, kernel=kernel, epsilon=eps)
+    c = gram(features)
+    return _function_of(c if scale == 1.0 else scale * c, kernel, eps)
 
 
 def _function_of(c, kernel, eps):

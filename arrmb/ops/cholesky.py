@@ -14,8 +14,12 @@ Domain: positive definite, real or complex, batched; smooth, exact at any order.
 
 import math
 
-from .._xp import H, device, diag_part, eye_like, namespace, on_host, real, sym
+from .._lapack import cholesky as _backend_cholesky
+from .._xp import H, device, diag_part, eye_like, is_traced, namespace, on_host, real, sym
 from ..tape.core import Op
+from .triangular import solve_triangular
+
+LOWER, UPPER = ({"lower": lower, "unit_diagonal": False} for lower in (True, False))
 
 
 def lower_half(x):
@@ -26,8 +30,10 @@ def lower_half(x):
 
 
 def _forward(x):
-    xp = namespace(x)
-    lower = xp.linalg.cholesky(sym(x))
+    if is_traced(x):
+        lower = cholesky(x)
+        return lower, (lower,)
+    xp, lower = namespace(x), _backend_cholesky(sym(x))
     if not on_host(x):  # CuPy looks at no values, and leaves what cuSOLVER had when it met a pivot that is not positive
         definite = xp.all(real(diag_part(lower)) > 0.0, axis=-1)
         lower = xp.where(definite[..., None, None], lower, math.nan)
@@ -36,14 +42,14 @@ def _forward(x):
 
 def _variation(saved, dx):
     (lower,) = saved
-    linv = namespace(lower).linalg.inv(lower)
-    return lower @ lower_half(linv @ sym(dx) @ H(linv))
+    half = solve_triangular(lower, sym(dx), **LOWER)  # L^-1 E
+    return lower @ lower_half(H(solve_triangular(lower, H(half), **LOWER)))
 
 
 def _adjoint(saved, lbar):
     (lower,) = saved
-    linv = namespace(lower).linalg.inv(lower)
-    return sym(H(linv) @ lower_half(H(lower) @ lbar) @ linv)
+    half = solve_triangular(H(lower), lower_half(H(lower) @ lbar), **UPPER)
+    return sym(H(solve_triangular(H(lower), H(half), **UPPER)))
 
 
 cholesky = Op("cholesky", _forward, _variation, _adjoint)

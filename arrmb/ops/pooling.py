@@ -1,7 +1,7 @@
 """Second-order pooling of features F (n locations × d channels): Gram matrices, and their functions on the small side.
 
     gram           Y = F^H F
-                   dY = F^H dF + (F^H dF)^H            Fbar = 2 F [Ybar]_sym
+                   dY = F^H dF + (F^H dF)^H            Fbar = F (Ybar + Ybar^H)
 
     small_side     Y = f(F^H F + εI) for n < d, through the n × n matrix F F^H = U x U^H, with
                    h(x) = f[x+ε, ε] = (f(x+ε) - f(ε))/x:       Y = f(ε) I + F^H h(F F^H) F
@@ -19,6 +19,7 @@ singular vectors of F.
 Domain: any F, real or complex, f as in `scalar.py`, finite at ε. Exact to second order.
 """
 
+from .._lapack import eigh as _backend_eigh
 from .._xp import H, eps, eye_like, namespace, sym
 from ..tape.core import Op
 from .spectral import spectral
@@ -38,7 +39,7 @@ def _gram_variation(saved, df):
 
 def _gram_adjoint(saved, ybar):
     (f,) = saved
-    return 2.0 * (f @ sym(ybar))
+    return f @ (ybar + H(ybar))
 
 
 gram = Op("gram", _gram_forward, _gram_variation, _gram_adjoint)
@@ -63,7 +64,7 @@ class Shifted:
 
 def _small_side_forward(f, *, kernel, epsilon):
     xp = namespace(f)
-    x, u = xp.linalg.eigh(f @ H(f))
+    x, u = _backend_eigh(f @ H(f))
     x = xp.where(x < 0.0, 0.0, x)  # the zeros of a rank deficient F come out with either sign
     t = H(u) @ f
     at_epsilon = xp.full_like(x[..., :1], epsilon)

@@ -6,7 +6,7 @@ With r = √a, s = √b, t = √c; hi, lo for the larger and the smaller of a an
     1/x           -1/(ab)                                           1/(abc)
     √x            1/(r+s)                                           -1/((r+s)(s+t)(r+t))
     1/√x          -1/(rs(r+s))                                      (r+s+t)/(rst(r+s)(s+t)(r+t))
-    log           log1p(g/lo)/g                                     recursion; series
+    log           2 log1p(g/(rs + lo))/g                            recursion; series
     exp           e^hi (-expm1(-g)/g)                               recursion; series
     x^p           lo^p expm1(p log(hi/lo))/g, where |p log| <= 1    recursion; series
     max(x, low)   1, 0, or (hi-low)/(hi-lo) across low              (low-c)/((a-c)(b-c)) or (a-low)/((a-b)(a-c))
@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import math
 
-from .._xp import namespace
+from .._xp import eps, namespace
 from .divided import TERMS, descending, nonzero, ordered, polynomial
 from .kernel import ScalarFunction, UserFunction
 from .sigmoids import softplus, tanh
@@ -101,9 +101,13 @@ def _log_ratio(hi, lo):
 
 
 def _log_first(a, b):
+    # log(hi/lo) = 2 log1p(g/(rs + lo)), which does not overflow where hi/lo does; with halves of all, the 2 is in g
     xp = namespace(a)
-    hi, lo = descending(a, b)
-    return xp.where(hi == lo, 1.0 / lo, _log_ratio(hi, lo) / nonzero(hi - lo))
+    rs = (0.5 * _sqrt(a)) * _sqrt(b)
+    a, b = 0.5 * a, 0.5 * b
+    lo = xp.minimum(a, b)
+    gap = xp.maximum(xp.abs(a - b), 0.125 * eps(a) * lo)  # less than that of two numbers that differ
+    return xp.log1p(gap / (rs + lo)) / gap
 
 
 def _log_taylor(w):

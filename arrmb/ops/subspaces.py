@@ -35,6 +35,7 @@ Domain: full column rank (checked where values can be looked at), real or comple
 
 import math
 
+from .._lapack import svd as _backend_svd
 from .._xp import H, conj, embed_diag, eps, namespace, on_host, raw, real
 from ..tape.core import Op, lift
 from .inverse import _solve
@@ -84,13 +85,13 @@ def _angles_forward(a, b):
         qa, ra, qb, rb = qb, rb, qa, ra
     m = H(qa) @ qb
     e = qb - qa @ m
-    u, c, vh = xp.linalg.svd(m, full_matrices=False)
+    u, c, vh = _backend_svd(m)
     u, c, v = xp.flip(u, axis=-1), xp.flip(c, axis=-1), xp.flip(H(vh), axis=-1)
     large = c * c < 0.5
     column = large[..., None, :]
     marks = embed_diag(xp.where(large, 2.0 * xp.ones_like(c), xp.zeros_like(c)))
     small = xp.concat([xp.where(column, 0.0, e @ v), xp.astype(marks, e.dtype)], axis=-2)
-    n, s, wh = xp.linalg.svd(small, full_matrices=False)
+    n, s, wh = _backend_svd(small)
 
     v = xp.where(column, v, v @ H(wh))
     c, s = xp.where(large, c, 0.0), xp.where(large, 0.0, s)

@@ -8,6 +8,7 @@ and sequential QR and LU factorizations", SIAM J. Sci. Comput. 34 (2012), TSQR.
 Measured for 154401 × 64, float32, one thread: 4.6 times as fast by blocks in NumPy, twice as fast in PyTorch.
 """
 
+from .._lapack import qr as _backend_qr
 from .._xp import namespace, on_host
 
 
@@ -17,10 +18,10 @@ def tall_qr(a, entries=2**16):
     m, n = a.shape[-2:]
     rows = max(entries // max(n, 1), 4 * n)  # so that the R_i together are far smaller than A
     if m < 4 * rows or not on_host(a):  # a GPU has no such cache, and is slow at many small factorizations
-        q, r = xp.linalg.qr(a)
+        q, r = _backend_qr(a)
         return q, r
     starts = list(range(0, m - rows + 1, rows))
-    blocks = [xp.linalg.qr(a[..., i:j, :]) for i, j in zip(starts, [*starts[1:], m])]  # the last takes what remains
+    blocks = [_backend_qr(a[..., i:j, :]) for i, j in zip(starts, [*starts[1:], m])]  # the last takes what remains
     p, r = tall_qr(xp.concat([r for _, r in blocks], axis=-2), entries)
     blocks = [q for q, _ in blocks]
     for i, q in enumerate(blocks):

@@ -124,7 +124,7 @@ def test_second_order_pooling():
     expected = arrmb.layers.second_order_pooling(features.detach(), eps=1e-2, transform="power", average=True)
     assert torch.equal(found.detach(), expected)
     masks = torch.ones(2, 1, 9)
-    assert torch.allclose(pool(features, masks)[:, 0], found)
+    torch.testing.assert_close(pool(features, masks)[:, 0], found)  # scaled before and after the product: rounding
     found.sum().backward()
     assert maps.grad.isfinite().all()
 

@@ -1,0 +1,137 @@
+"""LAPACK on batches of NumPy matrices: precision, threads, errors, and what is left behind."""
+
+import contextlib
+import multiprocessing
+import threading
+
+import numpy as np
+import pytest
+
+from arrmb import _batched
+
+DTYPES = ("float32", "float64", "complex64", "complex128")
+
+
+def matrices(dtype, batch=(5, 3), m=6, n=6, definite=True):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((*batch, m, n))
+    if np.dtype(dtype).kind == "c":
+        x = x + 1j * rng.standard_normal(x.shape)
+    x = x.astype(dtype)
+    return x @ np.conj(x.swapaxes(-1, -2)) + 3.0 * np.eye(m, dtype=dtype) if definite else x
+
+
+def rebuilt(name, result):
+    """The matrices that a decomposition is one of."""
+    if name == "cholesky":
+        return result @ np.conj(result.swapaxes(-1, -2))
+    if name == "eigh":
+        w, v = result
+        return (v * w[..., None, :]) @ np.conj(v.swapaxes(-1, -2))
+    u, s, vh = result
+    return (u * s[..., None, :]) @ vh
+
+
+@pytest.fixture
+def three_threads(monkeypatch):
+    """As if BLAS had three threads, and every batch were worth them."""
+    held = contextlib.nullcontext(3)
+    monkeypatch.setattr(_batched._blas, "held", lambda: held)
+    monkeypatch.setattr(_batched, "SHARE", 0.0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["eigh", "svd", "cholesky"])
+def test_precision_of_the_array(name, dtype):
+    x = matrices(dtype, definite=name != "svd")
+    result = getattr(_batched, name)(x)
+    parts = result if isinstance(result, tuple) else (result,)
+    real = np.finfo(dtype).dtype
+    assert [part.dtype for part in parts] == {"eigh": [real, dtype], "svd": [dtype, real, dtype], "cholesky": [dtype]}[
+        name
+    ]
+    assert np.max(np.abs(rebuilt(name, result) - x)) < 100 * np.finfo(dtype).eps * np.max(np.abs(x))
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (7, 4)])
+def test_thin_svd(shape):
+    x = matrices("float32", (2,), *shape, definite=False)
+    u, s, vh = _batched.svd(x)
+    assert (u.shape, s.shape, vh.shape) == ((2, shape[0], 4), (2, 4), (2, 4, shape[1]))
+    assert np.max(np.abs(rebuilt("svd", (u, s, vh)) - x)) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["eigh", "svd", "cholesky"])
+def test_threads_change_nothing(name, three_threads, monkeypatch):
+    x = matrices("float32")
+    shared = getattr(_batched, name)(x)
+    monkeypatch.setattr(_batched, "SHARE", np.inf)
+    alone = getattr(_batched, name)(x)
+    for a, b in zip(*(result if isinstance(result, tuple) else (result,) for result in (shared, alone))):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_errors(threads, request):
+    if threads:
+        request.getfixturevalue("three_threads")
+    x = matrices("float32")
+    x[4, 2] = -np.eye(6)
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
+        _batched.cholesky(x)
+
+
+def test_without_numpys_loops(monkeypatch):
+    x = matrices("float32")
+    w = _batched.eigh(x)[0]
+    monkeypatch.setattr(_batched, "_loops", lambda: None)
+    np.testing.assert_allclose(_batched.eigh(x)[0], w, rtol=1e-5)
+    np.testing.assert_allclose(_batched.svd(x)[1], w[..., ::-1], rtol=1e-5)
+    assert _batched.cholesky(x).dtype == np.float32
+
+
+def test_blas_has_its_threads_back():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
+    with blas.limit(limits=2):
+        before = [library.num_threads for library in blas.lib_controllers]
+        if set(before) != {2}:
+            pytest.skip("BLAS does not take two threads here")
+        with _batched._blas.held() as first, _batched._blas.held() as second:
+            assert (first, second) == (2, 1)  # one caller at a time has them
+            assert [library.num_threads for library in blas.lib_controllers] == [1] * len(before)
+        with pytest.raises(np.linalg.LinAlgError), _batched._blas.held():
+            _batched.cholesky(-matrices("float64"))
+        assert [library.num_threads for library in blas.lib_controllers] == before
+
+
+def test_callers_in_threads_of_their_own(three_threads):
+    x, found = matrices("float32", (40,)), []
+    callers = [threading.Thread(target=lambda: found.append(_batched.eigh(x)[0])) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    assert len(found) == 4
+    assert all(np.array_equal(w, found[0]) for w in found)
+
+
+def _in_child(x, queue):
+    queue.put(_batched.eigh(x)[0])
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are not forked here")
+@pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning"
+)  # Python 3.12 on forking with threads: our subject
+def test_after_a_fork(three_threads):
+    """A child process has no threads of its parent's pool: it starts its own, and does not wait for theirs."""
+    x = matrices("float32")
+    w = _batched.eigh(x)[0]
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_in_child, args=(x, queue))
+    child.start()
+    np.testing.assert_array_equal(queue.get(timeout=60), w)
+    child.join(60)
+    assert child.exitcode == 0
