@@ -206,7 +206,7 @@ ON_TORCH = "arrmb on PyTorch"
 def measure(row, x, rng, libraries=(), second_order=True):
     """Errors of all at ``x`` for a random G and a random direction, in the precision of ``x``.
 
-    ``second_order`` is about the peers. NumPy decomposes single precision in double; arrmb on tensors does not.
+    ``second_order`` is about the peers. In single precision arrmb is measured on tensors too: another LAPACK.
     """
     g, e = rng.standard_normal(row.output(x)), rng.standard_normal(x.shape)
     if row.truth is not oracles.of_rational:

@@ -47,8 +47,9 @@ def normalized_cuts_loss(features, labels, *, weights=None):
     Notes
     -----
     Time O(n d² + n d k), memory O(n (d + k)). Measured forward and backward, NumPy, one thread, an image of 154401
-    pixels, d = 64, 17 segments: 0.28 of the time that `numpy.linalg.qr` of the features takes in single precision, and
-    0.52 in double; 1.25 and 0.90 of SciPy's; at most 3.6 copies of the features (``benchmarks/normalized_cuts.py``).
+    pixels, d = 64, 17 segments, with SciPy: 0.20 of the time that `numpy.linalg.qr` of the features takes in single
+    precision, and 0.50 in double; 0.74 and 0.78 of SciPy's; 3.6 copies of the features
+    (``benchmarks/normalized_cuts.py``).
 
     The rank counts channels up to dependence, as `arrmb.linalg.projector` does: dead channels (all zero) are harmless,
     and get no gradient but through the degrees. Labels and degrees are looked at, so a GPU is waited for in each call;

@@ -5,7 +5,8 @@
 LAPACK passes a tall matrix through memory once per column; a block stays in the processor's cache. The factors are as
 orthogonal and as accurate as those of one QR. Source: Demmel, Grigori, Hoemmen, Langou, "Communication-optimal parallel
 and sequential QR and LU factorizations", SIAM J. Sci. Comput. 34 (2012), TSQR.
-Measured for 154401 × 64, float32, one thread: 4.6 times as fast by blocks in NumPy, twice as fast in PyTorch.
+Measured for 154401 × 64, float32, one thread: 4.6 times as fast by blocks with `numpy.linalg.qr`, twice as fast with
+PyTorch's.
 """
 
 from .._lapack import qr as _backend_qr
