@@ -70,8 +70,8 @@ and ties do not matter to them.
 
 ![Error over the gap in single precision](exactness_gaps_float32.png)
 
-NumPy decomposes single precision in double, and so does autograd on NumPy; arrmb, PyTorch and JAX decompose it in single
-precision, on all arrays: it is the faster by up to two.
+NumPy decomposes single precision in double, and so does autograd on NumPy; arrmb, PyTorch and JAX decompose it in
+single precision, on all arrays, which is up to twice as fast.
 
 {single}
 
