@@ -15,7 +15,7 @@ BUILD_CHAINER = "setuptools<81" wheel && $(1) $(INSTALL) --no-build-isolation $(
 
 help:
 	@echo "make demo    run both examples; the pictures are in out/ (under 4 minutes)"
-	@echo "make test    run all tests (under 10 minutes)"
+	@echo "make test    run all tests (about 10 minutes on two cores)"
 	@echo "make test-chainer  run Chainer's tests with Chainer as it was published, on NumPy 1.26 (part of make test)"
 	@echo "make lint    check the style"
 	@echo "make bench   time everything against its peers; writes benchmarks/RESULTS.md (under 40 minutes)"

@@ -227,7 +227,7 @@ CASES = {
         Case(
             "normalized cuts",
             positive_features,
-            lambda f, labels: normalized_cuts_loss(f, labels),
+            normalized_cuts_loss,
             peer_cuts,
             floors.normalized_cuts,
         ),

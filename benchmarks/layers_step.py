@@ -134,14 +134,24 @@ def _torch(lib, pixels, labels, weights):
         lib.wait()
         return y
 
+    before = [w.detach().clone() for w in weights]
+
     def both():
         optimizer.zero_grad()
         y = loss()
         y.backward()
         optimizer.step()
-        optimizer.param_groups[0]["lr"] = 0.0  # it updates in place: after the first call, all calls see one network
         lib.wait()
-        return y, weights
+        if optimizer.param_groups[0]["lr"] == 0.0:
+            return y, weights
+        # The first call, which is compared. The optimizer updates in place: the weights go back, and later calls move
+        # them by nothing, so that all of them see the network that the other libraries see.
+        after = [w.detach().clone() for w in weights]
+        with torch.no_grad():
+            for w, old in zip(weights, before):
+                w.copy_(old)
+        optimizer.param_groups[0]["lr"] = 0.0
+        return y, after
 
     return forward, both
 

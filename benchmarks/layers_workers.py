@@ -32,7 +32,7 @@ class Worker:
 
     def __init__(self, library, backend, device, threads):
         context = multiprocessing.get_context("spawn")
-        self.library = library
+        self.name = library
         self.pipe, theirs = context.Pipe()
         before = {name: os.environ.get(name) for name in VARIABLES}
         os.environ.update(dict.fromkeys(VARIABLES, str(threads)))
@@ -60,7 +60,7 @@ class Worker:
         if kind == "missing":
             raise Missing(value)
         if kind == "error":
-            raise RuntimeError(f"{self.library}:\n{value}")
+            raise RuntimeError(f"{self.name}:\n{value}")
         return value
 
     def close(self):

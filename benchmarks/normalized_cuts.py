@@ -18,7 +18,6 @@ losses and gradients are those against arrmb in double precision, relative.
 import argparse
 import json
 import os
-import pathlib
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 import numpy as np
 import scipy.linalg
+from layers_common import Absent, resident
 
 import arrmb
 from arrmb.layers import normalized_cuts_loss
@@ -166,20 +166,13 @@ def report_peak(name, folder):
     function = globals()[name]
     features, labels = np.load(f"{folder}/features.npy"), np.load(f"{folder}/labels.npy")
     function(*(x.astype(features.dtype) if x.dtype.kind == "f" else x for x in random_image(300)))  # imports, buffers
-    before = resident("VmRSS")
-    function(features, labels)
-    found = resident("VmHWM") - before
+    try:
+        found = resident(lambda: function(features, labels))
+    except Absent:
+        found = float("nan")
     tracemalloc.start()
     function(features, labels)
     print(json.dumps([found, tracemalloc.get_traced_memory()[1]]))
-
-
-def resident(what):
-    """Bytes. `resource.getrusage` would do, had it not the peak of the process that started this one."""
-    status = pathlib.Path("/proc/self/status")
-    if not status.exists():
-        return float("nan")
-    return next(1024 * int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(what))
 
 
 def exponent(sizes, costs):

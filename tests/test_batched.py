@@ -98,7 +98,7 @@ def test_blas_has_its_threads_back():
     with blas.limit(limits=2):
         before = [library.num_threads for library in blas.lib_controllers]
         if set(before) != {2}:
-            pytest.skip("BLAS does not take two threads here")
+            pytest.skip("this BLAS was built for one thread, and has none to share out")
         with _batched._blas.held() as first, _batched._blas.held() as second:
             assert (first, second) == (2, 1)  # one caller at a time has them
             assert [library.num_threads for library in blas.lib_controllers] == [1] * len(before)
@@ -138,7 +138,10 @@ print(child.exitcode)
 """
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are not forked here")
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(),
+    reason="this system has no fork, and no child inherits a pool",
+)
 def test_after_a_fork():
     """A child has none of its parent's threads: it starts its own. In a process without JAX, which warns of forks."""
     done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120)

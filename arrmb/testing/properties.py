@@ -230,7 +230,9 @@ def against_double(case, x, dx):
     single = [v.astype(case.get(case.put([v]))[0].dtype) for v in x]
     y = double.get(double.g(*double.put(single)))
     weights = random_like([np.asarray(v) for v in y], 3)
-    floor = {"variation": 1e-3 * norm(y), "adjoint": 0.0}  # a directional derivative may be small by cancellation
+    # A directional derivative is a sum that may cancel, and has the rounding errors of its terms: errors are relative
+    # to it, but to no less than a thousandth of the value, as in the differences above. The adjoint is not such a sum.
+    floor = {"variation": 1e-3 * norm(y), "adjoint": 0.0}
     for what, run in {
         "variation": lambda c: c.get(c.push(c.g, c.put(single), dx)),
         "adjoint": lambda c: c.get(c.pull(c.g, c.put(single), weights)),

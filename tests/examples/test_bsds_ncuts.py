@@ -159,8 +159,11 @@ def test_on_another_backend(example, far, method):
         leaves = arrmb.tree.flatten(gradient)[0]
         found.append([float(value), *map(example.to_numpy, leaves), method.result(network, inputs, graph)])
         assert isinstance(method.result(None, inputs, graph), np.ndarray)
+    # Norms of differences: the graph is in float64 (measured 7e-15), the pixels in float32, and their gradient goes
+    # through a QR of 600 rows with a condition number of 190 (measured 2e-5).
+    tolerance = 1e-4 if method is example.PixelMethod else 1e-12
     for one, other in zip(*found):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+        assert np.linalg.norm(np.subtract(one, other)) <= tolerance * np.linalg.norm(one)
 
 
 @pytest.mark.parametrize("method", ["graph", "edges", "pixels"])

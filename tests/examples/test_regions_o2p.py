@@ -109,7 +109,12 @@ def test_on_another_backend(voc, far, pooling):
         example.train(xp, training, testing, classes, reduction, pooling, 0, 2)[2]
         for xp in (importlib.import_module("backends").array_namespace("numpy"), far)
     ]
-    np.testing.assert_allclose(curves[0]["loss"], curves[1]["loss"], rtol=1e-3)
+    one, other = (curve["loss"] for curve in curves)
+    assert len(one) == 2
+    np.testing.assert_allclose(one[0], other[0], rtol=1e-6)
+    # A first step of AdamW is the sign of the gradient: where an entry is 0 to rounding, in float32, two backends move
+    # one weight of thousands to two sides. Measured after it: 1e-5 (mean) to 6e-4 (second-order).
+    np.testing.assert_allclose(one[1], other[1], rtol=1e-3)
 
 
 def test_descriptors():
@@ -145,9 +150,12 @@ def test_prepared_channels(voc):
     assert not set(first.images) & set(second.images) and len(first.images) + len(second.images) == 24
     (training, testing), _, _ = example.prepared(first, second)
     assert testing.table is training.table
-    pixels = training.table[training.rows].reshape(-1, 3)
-    np.testing.assert_allclose(pixels.mean(axis=0), 0.0, atol=1e-4)
-    np.testing.assert_allclose(pixels.std(axis=0), [1.0, 0.0, 0.0], atol=1e-4)
+    pixels = training.table[training.rows].reshape(-1, 3).astype(np.float64)
+    rounding = 4e-6  # a table around 70 in float32, half a unit in its last place, over a deviation of 1 or more
+    np.testing.assert_allclose(pixels.mean(axis=0), 0.0, atol=rounding)
+    np.testing.assert_allclose(
+        pixels.std(axis=0), [1.0, 0.0, 0.0], atol=2 * rounding
+    )  # 7e-6 of it is the third's noise
 
 
 @pytest.mark.parametrize("pooling", ["mean", "second-order", "log"])
@@ -222,8 +230,9 @@ def test_activations_of_a_backbone(voc, backbone, tmp_path, channels):
     (training, _), _, reduction = example.prepared(*example.halves(found, 0))
     assert (reduction is None) == (channels == 5)
     if channels == 80:
-        components = training.table[training.rows].reshape(-1, channels) @ reduction
-        np.testing.assert_allclose(components.T @ components / len(components), np.eye(32), atol=1e-3)
+        components = training.table[training.rows].reshape(-1, channels).astype(np.float64) @ reduction
+        covariance = components.T @ components / len(components)
+        np.testing.assert_allclose(covariance, np.eye(32), atol=2e-6)  # of a Gram matrix in float32, measured 1.4e-7
     more = ["--features", str(backbone / str(channels)), "--pooling", "log", "--epochs", "30"]
     accuracies = command(voc, tmp_path, *more)["log"]
     assert channels == 80 or min(accuracies["fixed"] + accuracies["trained"]) > 0.8
