@@ -11,12 +11,13 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 # Chainer's last release is built with pkg_resources, which setuptools 81 dropped: it is built outside of pip's isolation.
 BUILD_CHAINER = "setuptools<81" wheel && $(1) $(INSTALL) --no-build-isolation $(CHAINER)
 
-.PHONY: help demo test test-chainer lint bench bench-quick exactness clean
+.PHONY: help demo test test-chainer test-paths lint bench bench-quick exactness clean
 
 help:
 	@echo "make demo    run both examples; the pictures are in out/ (under 4 minutes)"
 	@echo "make test    run all tests (about 10 minutes on two cores)"
 	@echo "make test-chainer  run Chainer's tests with Chainer as it was published, on NumPy 1.26 (part of make test)"
+	@echo "make test-paths  run the tests of the computations on each of NumPy's fast paths (part of make test)"
 	@echo "make lint    check the style"
 	@echo "make bench   time everything against its peers; writes benchmarks/RESULTS.md (under 40 minutes)"
 	@echo "make bench-quick  fail if arrmb has become slower relative to a peer (under a minute)"
@@ -52,8 +53,16 @@ demo: .venv/demo
 	@echo "The pictures are in out/classify_regions and out/segment_images:"
 	@ls out/classify_regions/*.png out/segment_images/*.png
 
-test: .venv/test lint test-chainer
+test: .venv/test lint test-chainer test-paths
 	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal
+
+# NumPy's fast paths: threads for every batch, however small; and none of them.
+test-paths: .venv/test
+	for paths in threads plain; do \
+		$(ONE_THREAD) $(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal --paths $$paths \
+			-k "not torch and not strict and not cupy and not jax" tests --ignore tests/examples --ignore tests/plugins \
+			|| exit 1; \
+	done
 
 OLD_PYTHON := $(shell $(PYTHON) -c "import sys; print(int(sys.version_info < (3, 12)))")
 ifeq ($(strip $(CHAINER)),)

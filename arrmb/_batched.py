@@ -1,21 +1,14 @@
 """LAPACK on batches of NumPy matrices: in the precision of the array, and on several threads.
 
-`numpy.linalg` computes float32 in double precision, which takes up to twice the time, and one matrix after the other,
-each with BLAS on all threads, which is no help to small matrices. The loops below it take both precisions and let other
-threads run. They are not public: where one is missing, `numpy.linalg` itself is called.
-
-Threads: as many as BLAS may use (OPENBLAS_NUM_THREADS, `threadpoolctl`), each with BLAS on one thread. Without the
-package threadpoolctl, whose work that is, there is one.
+`numpy.linalg` computes float32 in double precision, which takes up to twice the time. The loops below it take both
+precisions and let other threads run. They are not public: where one is missing, `numpy.linalg` itself is called.
 """
 
-import contextlib
 import functools
-import os
-import threading
 
 import numpy as np
 
-SHARE = 2e6  # multiplications in a batch, below which threads are not worth their start
+from ._threads import axis_of, joined, of_shares
 
 
 def eigh(x):
@@ -55,78 +48,5 @@ def _call(name, signature, x, public, error, work):
         with np.errstate(call=fail, invalid="call", over="ignore", divide="ignore", under="ignore"):
             return loop(part, signature=signature)
 
-    return _over_threads(run, x, work)
-
-
-def _over_threads(function, x, work):
-    """``function`` of the matrices ``x`` (..., m, n), with the batch shared out to threads."""
-    batch = x.shape[:-2]
-    count = int(np.prod(batch))
-    if count < 2 or count * work < SHARE:
-        return function(x)
-    with _blas.held() as threads:
-        threads = min(threads, count)
-        if threads < 2:
-            return function(x)
-        parts = np.array_split(x.reshape(count, *x.shape[-2:]), threads)
-        found = list(_pool(threads).map(function, parts))
-    if isinstance(found[0], tuple):
-        return tuple([_joined(part, batch) for part in zip(*found)])
-    return _joined(found, batch)
-
-
-def _joined(parts, batch):
-    return np.concatenate(parts).reshape(*batch, *parts[0].shape[1:])
-
-
-class _Blas:
-    """The threads of BLAS, which are those of the process: one caller at a time holds them to one."""
-
-    def __init__(self):
-        self._held = threading.Lock()
-
-    @functools.cached_property
-    def _controller(self):
-        try:
-            from threadpoolctl import ThreadpoolController
-        except ImportError:
-            return None
-        return ThreadpoolController().select(user_api="blas")
-
-    @contextlib.contextmanager
-    def held(self):
-        """The number of threads that the caller may start: 1 where another caller has them."""
-        libraries = self._controller.lib_controllers if self._controller else []
-        if not libraries or not self._held.acquire(blocking=False):
-            yield 1
-            return
-        try:
-            threads = min(library.num_threads for library in libraries)
-            if threads < 2:
-                yield 1
-            else:
-                with self._controller.limit(limits=1):
-                    yield threads
-        finally:
-            self._held.release()
-
-
-@functools.cache
-def _pool(threads):
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(threads, thread_name_prefix="arrmb")
-
-
-_blas = _Blas()
-
-
-def _after_fork():
-    """A child process has no threads yet, and nobody holds its lock."""
-    global _blas
-    _blas = _Blas()
-    _pool.cache_clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    parts = of_shares(run, (x,), (x,), work * x[..., 0, 0].size)
+    return run(x) if parts is None else joined(parts, axis_of(x))

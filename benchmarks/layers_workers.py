@@ -137,6 +137,8 @@ class Session:
         call()
         if repeats == 1 and now() - start > LONG:
             return now() - start
+        while self.pause and now() - start < LONG:
+            call()
         start = now()
         for _ in range(repeats):
             call()

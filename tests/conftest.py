@@ -3,10 +3,12 @@
 import collections
 import functools
 import json
+import types
 
 import numpy as np
 import pytest
 
+from arrmb import _batched, _lapack, _threads
 from arrmb.testing import backends, check_op
 
 DTYPES = ("float64", "complex128", "float32", "complex64")
@@ -65,6 +67,39 @@ def _checker(name, dtype):
 
 def pytest_addoption(parser):
     parser.addoption("--identity-table", metavar="FILE", help="write the adjoint identity's violations as JSON")
+    parser.addoption(
+        "--paths",
+        choices=["usual", "threads", "plain"],
+        default="usual",
+        help="on NumPy: three threads for every batch, however small; or NumPy's public functions, and one thread",
+    )
+
+
+def _always_three_threads(patch):
+    blas = types.SimpleNamespace(num_threads=3, set_num_threads=lambda threads: None)
+    patch.setattr(_threads, "_libraries", lambda scipy: [blas])
+    patch.setattr(_threads, "SHARE", 1e-3)
+    patch.setattr(_threads, "ALONE", 0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def paths(request):
+    """All tests on the fast paths, or on none of them (`make test-paths`)."""
+    chosen = request.config.getoption("--paths")
+    with pytest.MonkeyPatch.context() as patch:
+        if chosen == "threads":
+            _always_three_threads(patch)
+        elif chosen == "plain":
+            patch.setattr(_threads, "_libraries", lambda scipy: [])
+            patch.setattr(_batched, "_loops", lambda: None)
+            patch.setattr(_lapack, "has_scipy", lambda: False)
+        yield chosen
+
+
+@pytest.fixture
+def three_threads(monkeypatch):
+    """As if BLAS had three threads, and every batch were worth them."""
+    _always_three_threads(monkeypatch)
 
 
 def pytest_sessionfinish(session):

@@ -1,15 +1,9 @@
-"""LAPACK on batches of NumPy matrices: precision, threads, errors, and what is left behind."""
-
-import contextlib
-import multiprocessing
-import subprocess
-import sys
-import threading
+"""LAPACK on batches of NumPy matrices: precision, threads, errors."""
 
 import numpy as np
 import pytest
 
-from arrmb import _batched
+from arrmb import _batched, _threads
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -32,14 +26,6 @@ def rebuilt(name, result):
         return (v * w[..., None, :]) @ np.conj(v.swapaxes(-1, -2))
     u, s, vh = result
     return (u * s[..., None, :]) @ vh
-
-
-@pytest.fixture
-def three_threads(monkeypatch):
-    """As if BLAS had three threads, and every batch were worth them."""
-    held = contextlib.nullcontext(3)
-    monkeypatch.setattr(_batched._blas, "held", lambda: held)
-    monkeypatch.setattr(_batched, "SHARE", 0.0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -67,7 +53,7 @@ def test_thin_svd(shape):
 def test_threads_change_nothing(name, three_threads, monkeypatch):
     x = matrices("float32")
     shared = getattr(_batched, name)(x)
-    monkeypatch.setattr(_batched, "SHARE", np.inf)
+    monkeypatch.setattr(_threads, "SHARE", np.inf)
     alone = getattr(_batched, name)(x)
     for a, b in zip(*(result if isinstance(result, tuple) else (result,) for result in (shared, alone))):
         np.testing.assert_array_equal(a, b)
@@ -90,59 +76,3 @@ def test_without_numpys_loops(monkeypatch):
     np.testing.assert_allclose(_batched.eigh(x)[0], w, rtol=1e-5)
     np.testing.assert_allclose(_batched.svd(x)[1], w[..., ::-1], rtol=1e-5)
     assert _batched.cholesky(x).dtype == np.float32
-
-
-def test_blas_has_its_threads_back():
-    threadpoolctl = pytest.importorskip("threadpoolctl")
-    blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
-    with blas.limit(limits=2):
-        before = [library.num_threads for library in blas.lib_controllers]
-        if set(before) != {2}:
-            pytest.skip("this BLAS was built for one thread, and has none to share out")
-        with _batched._blas.held() as first, _batched._blas.held() as second:
-            assert (first, second) == (2, 1)  # one caller at a time has them
-            assert [library.num_threads for library in blas.lib_controllers] == [1] * len(before)
-        with pytest.raises(np.linalg.LinAlgError), _batched._blas.held():
-            _batched.cholesky(-matrices("float64"))
-        assert [library.num_threads for library in blas.lib_controllers] == before
-
-
-def test_callers_in_threads_of_their_own(three_threads):
-    x, found = matrices("float32", (40,)), []
-    callers = [threading.Thread(target=lambda: found.append(_batched.eigh(x)[0])) for _ in range(4)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join(60)
-    assert len(found) == 4
-    assert all(np.array_equal(w, found[0]) for w in found)
-
-
-FORK = """
-import contextlib, multiprocessing
-import numpy as np
-from arrmb import _batched
-
-_batched.SHARE = 0.0
-_batched._Blas.held = lambda self: contextlib.nullcontext(3)  # in the child too
-x = np.random.default_rng(0).standard_normal((6, 200, 200))  # long enough for all threads of the pool to be started
-x = x + x.swapaxes(-1, -2)
-w = _batched.eigh(x)[0]
-context = multiprocessing.get_context("fork")
-queue = context.Queue()
-child = context.Process(target=lambda: queue.put(_batched.eigh(x)[0]))
-child.start()
-assert np.array_equal(queue.get(timeout=60), w)
-child.join(60)
-print(child.exitcode)
-"""
-
-
-@pytest.mark.skipif(
-    "fork" not in multiprocessing.get_all_start_methods(),
-    reason="this system has no fork, and no child inherits a pool",
-)
-def test_after_a_fork():
-    """A child has none of its parent's threads: it starts its own. In a process without JAX, which warns of forks."""
-    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120)
-    assert done.stdout == "0\n", done.stderr

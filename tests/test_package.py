@@ -59,7 +59,7 @@ def test_import_time():
 
 # Layers from the ground up. A file may import from its own layer and from lower ones.
 LAYERS = [
-    ["_xp", "_batched", "_lapack", "tree"],
+    ["_threads", "_xp", "_batched", "_lapack", "tree"],
     ["tape.core"],
     ["ops"],
     ["linalg", "fft"],

@@ -15,6 +15,7 @@ Domain: positive definite, real or complex, batched; smooth, exact at any order.
 import math
 
 from .._lapack import cholesky as _backend_cholesky
+from .._threads import over_batch
 from .._xp import H, device, diag_part, eye_like, is_traced, namespace, on_host, real, sym
 from ..tape.core import Op
 from .triangular import solve_triangular
@@ -52,4 +53,4 @@ def _adjoint(saved, lbar):
     return sym(H(solve_triangular(H(lower), H(half), **UPPER)))
 
 
-cholesky = Op("cholesky", _forward, _variation, _adjoint)
+cholesky = Op("cholesky", *over_batch(_forward, _variation, _adjoint))

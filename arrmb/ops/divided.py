@@ -21,8 +21,8 @@ quotient is. The bound takes f and its divided differences to be as accurate as 
 the rounding of their arguments, allow: near a root of f, where f(a) is small by cancellation, its own size says
 nothing. Thus no scale of f has to be known; but where f has a large range, the bound says little of its small values,
 and whether the integral is accurate is asked of itself: by a rule of half its order, the difference δ to which is about
-the root of its own error. With M the integral of |derivative| and V the range of the derivative, by that rule, it is
-accurate if
+the root of its own error. With M the integral of |derivative| by that rule, and V the range of the derivative at all
+nodes (those of one rule may all see 0 where a derivative vanishes to rounding), it is accurate if
 
     δ <= √eps M   or   δ <= 16 eps max|w| V/gap
 
@@ -156,11 +156,13 @@ def _integral(derivative, start, steps, rule, nodes, noise):
     ``rule(nodes)`` is taken, and ``rule(nodes // 2)`` for comparison; ``noise`` is 16 eps max|w|.
     """
     xp = namespace(start)
-    total = sum(weight * y for weight, y in _at_nodes(derivative, start, steps, rule(nodes)))
-    half, size, low, high = 0.0, 0.0, None, None
+    total, half, size, low, high = 0.0, 0.0, 0.0, None, None
+    for weight, y in _at_nodes(derivative, start, steps, rule(nodes)):
+        total = total + weight * y
+        low, high = (y, y) if low is None else (xp.minimum(low, y), xp.maximum(high, y))
     for weight, y in _at_nodes(derivative, start, steps, rule(nodes // 2)):
         half, size = half + weight * y, size + weight * xp.abs(y)
-        low, high = (y, y) if low is None else (xp.minimum(low, y), xp.maximum(high, y))
+        low, high = xp.minimum(low, y), xp.maximum(high, y)
     finite, gap = xp.isfinite(total) & xp.isfinite(size), xp.abs(sum(steps))
     error = xp.abs(xp.where(finite, total, 1.0) - xp.where(finite, half, 0.0))  # no difference of two infinities
     size, spread = (xp.where(finite, v, 0.0) for v in (size, xp.where(finite, high, 0.0) - xp.where(finite, low, 0.0)))

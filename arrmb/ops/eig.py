@@ -31,6 +31,7 @@ directions and second derivatives that `gauge.py` tells of, the loss of a tied g
 """
 
 from .._lapack import eig as _backend_eig
+from .._threads import over_batch
 from .._xp import H, conj, embed_diag, eps, is_traced, known, namespace, on_host, raw
 from ..tape.core import Op
 from . import gauge as _gauge
@@ -117,7 +118,7 @@ def _adjoint(saved, wbar, vbar):
     return guarded("eig", w, gauge, solve(H(v), core @ H(v)), pairs=pairs)
 
 
-eig = Op("eig", _forward, _variation, _adjoint)
+eig = Op("eig", *over_batch(_forward, _variation, _adjoint, cost=40.0))
 
 
 # eigenvalues alone: the same rules without dV and Vbar
@@ -145,4 +146,4 @@ def _values_adjoint(saved, wbar):
     return guarded("eigvals", w, gauge, solve(H(v), H(v) * wbar[..., :, None]), pairs=pairs)
 
 
-eigvals = Op("eigvals", _values_forward, _values_variation, _values_adjoint)
+eigvals = Op("eigvals", *over_batch(_values_forward, _values_variation, _values_adjoint, cost=40.0))

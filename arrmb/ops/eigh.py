@@ -31,6 +31,7 @@ eigenvalues alone, it is not diagonal).
 """
 
 from .._lapack import eigh as _backend_eigh
+from .._threads import over_batch
 from .._xp import H, conj, embed_diag, is_traced, namespace, raw, real, sym
 from ..tape.core import Op, has_derivative
 from . import gauge as _gauge
@@ -90,7 +91,7 @@ def check_adjoint(op, w, core, vbar, wbar, pairs=None):
     _gauge.check(op, w, pairs, core, vbar, wbar)
 
 
-eigh = Op("eigh", _forward, _variation, _adjoint)
+eigh = Op("eigh", *over_batch(_forward, _variation, _adjoint, cost=10.0))
 
 
 # eigenvalues alone: the same rules without dV and Vbar
@@ -117,4 +118,4 @@ def _values_adjoint(saved, wbar):
     return guarded("eigvalsh", w, gauge, sym((v * wbar[..., None, :]) @ H(v)))
 
 
-eigvalsh = Op("eigvalsh", _values_forward, _values_variation, _values_adjoint)
+eigvalsh = Op("eigvalsh", *over_batch(_values_forward, _values_variation, _values_adjoint, cost=10.0))

@@ -24,6 +24,7 @@ matrix, with memory k n².
 """
 
 from .._lapack import eigh as _backend_eigh
+from .._threads import over_batch
 from .._xp import H, embed_diag, eye_like, known, namespace, on_host, raw, real, sym
 from ..tape.core import Op
 from . import gauge as _gauge
@@ -127,11 +128,11 @@ def _pairs_adjoint(saved, wbar, vbar):
     return _cotangent(w, v, raw(pairs), wbar, vbar, None if vbar is None else _outside(x, w, v, vbar), gauge)
 
 
-_pairs = Op("eigh_top", _pairs_forward, _pairs_variation, _pairs_adjoint)
+_pairs = Op("eigh_top", *over_batch(_pairs_forward, _pairs_variation, _pairs_adjoint, cost=10.0))
 
 
 def _composite(x, *, k, gauge="drop"):
     return _pairs(x, k=k, gauge=gauge)
 
 
-eigh_top = Op("eigh_top", _forward, _variation, _adjoint, _composite)
+eigh_top = Op("eigh_top", *over_batch(_forward, _variation, _adjoint, cost=10.0), _composite)

@@ -28,6 +28,7 @@ to 2e5, and NaN beyond.
 
 import math
 
+from .._threads import over_batch
 from .._xp import H, eps, eye_like, namespace, on_host, raw, real
 from ..tape.core import Op
 
@@ -149,4 +150,4 @@ def _adjoint(saved, ybar):
     return _frechet(saved, ybar, of=H)
 
 
-expm = Op("expm", _forward, _frechet, _adjoint)
+expm = Op("expm", *over_batch(_forward, _frechet, _adjoint, cost=20.0))

@@ -22,6 +22,7 @@ multiplies the rounding of w and V. Distinct eigenvalues: smooth, exact at any o
 for `eigh` (`eigh.py`); for functions of B^-1 A at ties, reduce by Cholesky and use the spectral functions.
 """
 
+from .._threads import over_batch
 from .._xp import H, embed_diag, is_traced, namespace, raw, real, sym
 from ..tape.core import Op
 from . import gauge as _gauge
@@ -87,4 +88,4 @@ def _sandwich(v, s):
     return sym(v @ s @ H(v))
 
 
-generalized_eigh = Op("generalized_eigh", _forward, _variation, _adjoint)
+generalized_eigh = Op("generalized_eigh", *over_batch(_forward, _variation, _adjoint, cost=15.0))

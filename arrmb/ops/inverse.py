@@ -12,6 +12,7 @@ Source: Giles, "Collected matrix derivative results for forward and reverse mode
 Domain: square, full rank, real or complex, batched with broadcasting; smooth, exact at any order.
 """
 
+from .._threads import over_batch
 from .._xp import H, namespace, raw, raw_namespace
 from ..tape.core import Op
 
@@ -31,7 +32,7 @@ def _inv_adjoint(saved, ybar):
     return -(H(y) @ ybar @ H(y))
 
 
-inv = Op("inv", _inv_forward, _inv_variation, _inv_adjoint)
+inv = Op("inv", *over_batch(_inv_forward, _inv_variation, _inv_adjoint, cost=3.0))
 
 
 # solve
@@ -69,4 +70,4 @@ def _solve_adjoint(saved, xbar):
     return -(bbar @ H(x)), bbar[..., 0] if vector else bbar
 
 
-solve = Op("solve", _solve_forward, _solve_variation, _solve_adjoint)
+solve = Op("solve", *over_batch(_solve_forward, _solve_variation, _solve_adjoint, cost=3.0))

@@ -6,6 +6,8 @@ A kernel has a ``name`` for messages, and four methods of eigenvalues w (..., n)
     values(w)        f(w)
     first(w)         K_ij = f[w_i, w_j], (..., n, n)
     second(w)        yields the slices f[w_i, w_k, w_j] over i and j, (..., n, n), for k = 0, 1, ...
+
+A kernel that must see the whole batch at once, in one thread, has an attribute ``by_matrix``, False.
 """
 
 from __future__ import annotations
@@ -88,6 +90,8 @@ class UserFunction:
 
     It must be elementwise, real, and, with ``odd``, odd. Derivatives that are not given are found by the tape.
     """
+
+    by_matrix = False  # it may hold arrays, and need not be made for several threads
 
     def __init__(self, name, f, df=None, ddf=None, *, odd=False):
         self.name = name

@@ -17,6 +17,7 @@ batched; smooth, exact at any order. Outside: a ValueError on the host, NaN else
 (GPU) 12 roots are taken, enough for all norms and conditions of double precision.
 """
 
+from .._threads import over_batch
 from .._xp import H, device, eye_like, namespace, on_host, raw, real
 from ..tape.core import Op
 from .expm import norm1
@@ -85,4 +86,4 @@ def _adjoint(saved, ybar):
     return _frechet(saved, ybar, of=H)
 
 
-logm = Op("logm", _forward, _frechet, _adjoint)
+logm = Op("logm", *over_batch(_forward, _frechet, _adjoint, cost=60.0))

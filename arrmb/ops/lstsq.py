@@ -13,6 +13,7 @@ size of rounding, as for `pinv`; with a larger one, `truncated_pinv` times B. Ex
 orders run on X = Y B, Y from the op `pinv`.
 """
 
+from .._threads import over_batch
 from .._xp import H, namespace
 from ..tape.core import Op, lift
 from .pinv import factors, pinv
@@ -48,4 +49,4 @@ def _composite(a, b, *, rtol=None):
     return lift(pinv(a, rtol=rtol)) @ lift(b)
 
 
-lstsq = Op("lstsq", _forward, _variation, _adjoint, _composite)
+lstsq = Op("lstsq", *over_batch(_forward, _variation, _adjoint, cost=20.0), _composite)

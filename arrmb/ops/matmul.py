@@ -8,6 +8,7 @@ Domain: everywhere, any order; a cotangent is summed over broadcast batch axes b
 
 import math
 
+from .._threads import product
 from .._xp import H, conj, namespace
 from ..tape.core import Op
 
@@ -15,15 +16,15 @@ from ..tape.core import Op
 
 
 def _forward(a, b):
-    return a @ b, (a, b)
+    return product(a, b), (a, b)
 
 
 def _da(saved, da):
-    return da @ saved[1]
+    return product(da, saved[1])
 
 
 def _db(saved, db):
-    return saved[0] @ db
+    return product(saved[0], db)
 
 
 def _abar(saved, ybar):
@@ -32,7 +33,7 @@ def _abar(saved, ybar):
         return ybar[..., None] * conj(b)
     if len(a.shape) == 1:
         return (ybar[..., None, :] @ H(b))[..., 0, :]
-    return ybar @ H(b)
+    return product(ybar, H(b))
 
 
 def _bbar(saved, ybar):
@@ -43,7 +44,7 @@ def _bbar(saved, ybar):
         return (H(a) @ ybar[..., None])[..., 0]
     if len(b.shape) == 2 and len(a.shape) > 2:  # the sum over the batch is part of one product, not taken afterwards
         a, ybar = _rows(a), _rows(ybar)
-    return H(a) @ ybar
+    return product(H(a), ybar)
 
 
 def _rows(x):

@@ -30,6 +30,7 @@ square root where the iteration has converged. A negative eigenvalue makes it di
 looked at.
 """
 
+from .._threads import over_batch
 from .._xp import H, conj, eye_like, namespace, on_host, raw, real, sym
 from ..tape.core import Op
 
@@ -116,4 +117,4 @@ def _adjoint(saved, rbar, wbar):
     return (abar + a * (0.5 * cbar - dot(a, abar))) / c
 
 
-newton_schulz = Op("newton_schulz", _forward, _variation, _adjoint)
+newton_schulz = Op("newton_schulz", *over_batch(_forward, _variation, _adjoint, cost=10.0))

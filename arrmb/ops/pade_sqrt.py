@@ -26,6 +26,7 @@ is not a square root. Exact at any order, whatever multiplicities.
 
 import math
 
+from .._threads import over_batch
 from .._xp import eps, eye_like, is_traced, namespace, sym
 from ..tape.core import Op
 from .newton_schulz import frobenius
@@ -61,4 +62,4 @@ def _forward(x, *, iterations):
     return (s, w), (s, w, steps_for(low, eps(x)))
 
 
-pade_root = Op("pade_root", _forward, root_variation, root_adjoint)
+pade_root = Op("pade_root", *over_batch(_forward, root_variation, root_adjoint, cost=20.0))

@@ -18,6 +18,7 @@ exists there; the derivative given is that along which the rank stays as it was 
 """
 
 from .._lapack import svd as _backend_svd
+from .._threads import over_batch
 from .._xp import H, eps, is_traced, namespace
 from ..tape.core import Op
 from .tall_qr import tall_qr
@@ -66,4 +67,4 @@ def _adjoint(saved, ybar):
     return H(_off_rows(a, y, (y @ H(y)) @ ybar) + _off_null(a, y, ybar @ H(y)) @ y) - H(y) @ (ybar @ H(y))
 
 
-pinv = Op("pinv", _forward, _variation, _adjoint)
+pinv = Op("pinv", *over_batch(_forward, _variation, _adjoint, cost=20.0))

@@ -26,6 +26,7 @@ of eps s_max/s_min and its square; a third derivative raises.
 """
 
 from .._lapack import svd as _backend_svd
+from .._threads import over_batch
 from .._xp import H, namespace, sym
 from ..tape.core import Op
 from .dilation import odd_function
@@ -108,4 +109,4 @@ def _composite(x):
     return q, sym(H(q) @ x)
 
 
-polar = Op("polar", _forward, _variation, _adjoint, _composite)
+polar = Op("polar", *over_batch(_forward, _variation, _adjoint, cost=20.0), _composite)

@@ -20,6 +20,7 @@ Domain: any F, real or complex, f as in `scalar.py`, finite at ε. Exact to seco
 """
 
 from .._lapack import eigh as _backend_eigh
+from .._threads import over_batch
 from .._xp import H, eps, eye_like, namespace, sym
 from ..tape.core import Op
 from .spectral import spectral
@@ -42,7 +43,7 @@ def _gram_adjoint(saved, ybar):
     return f @ (ybar + H(ybar))
 
 
-gram = Op("gram", _gram_forward, _gram_variation, _gram_adjoint)
+gram = Op("gram", *over_batch(_gram_forward, _gram_variation, _gram_adjoint))
 
 
 # f(X + εI) of a positive semidefinite X
@@ -105,4 +106,6 @@ def _large_side(f, *, kernel, epsilon):
     return spectral(gram(f), kernel=Shifted(kernel, epsilon))
 
 
-small_side = Op("small_side", _small_side_forward, _small_side_variation, _small_side_adjoint, _large_side)
+small_side = Op(
+    "small_side", *over_batch(_small_side_forward, _small_side_variation, _small_side_adjoint, cost=10.0), _large_side
+)

@@ -30,6 +30,7 @@ A and X, so ties of singular values do not matter.
 
 from .._lapack import solve_triangle
 from .._lapack import svd as _backend_svd
+from .._threads import over_batch
 from .._xp import H, conj, diag_part, eps, eye_like, namespace, on_host, raw, real, sym
 from ..tape.core import Op, lift
 from .pinv import pinv
@@ -188,14 +189,18 @@ def _distance_composite(a, b):
     return 0.5 * (rank + _dot(b, b)) - _dot(b, a @ (x @ b))
 
 
-projector = Op("projector", _projector_forward, _projector_variation, _projector_adjoint, _projector_composite)
+projector = Op(
+    "projector",
+    *over_batch(_projector_forward, _projector_variation, _projector_adjoint, cost=4.0),
+    _projector_composite,
+)
 project = Op(
-    "project", _project_forward, (_project_da, _project_db), (_project_abar, _project_bbar), _project_composite
+    "project",
+    *over_batch(_project_forward, (_project_da, _project_db), (_project_abar, _project_bbar), cost=4.0),
+    _project_composite,
 )
 distance = Op(
     "distance",
-    _distance_forward,
-    (_distance_da, _distance_db),
-    (_distance_abar, _distance_bbar),
+    *over_batch(_distance_forward, (_distance_da, _distance_db), (_distance_abar, _distance_bbar), cost=4.0),
     _distance_composite,
 )

@@ -26,6 +26,7 @@ values can be looked at, and give inf or NaN elsewhere.
 """
 
 from .._lapack import qr as _backend_qr
+from .._threads import over_batch
 from .._xp import H, diag_part, eps, is_traced, known, namespace, on_host, raw
 from ..tape.core import Op
 from .cholesky import lower_half
@@ -106,4 +107,4 @@ def _check_complement(n, q2, qbar):
         )
 
 
-qr = Op("qr", _forward, _variation, _adjoint)
+qr = Op("qr", *over_batch(_forward, _variation, _adjoint, cost=4.0))

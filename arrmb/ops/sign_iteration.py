@@ -40,6 +40,7 @@ is not a square root. Exact at any order, whatever multiplicities: the rules are
 import functools
 import math
 
+from .._threads import over_batch
 from .._xp import H, eps, eye_like, is_traced, namespace, sym
 from ..tape.core import Op
 from .newton_schulz import bounded, frobenius
@@ -123,7 +124,10 @@ def _lyapunov_sbar(saved, ybar):
     return -(product + H(product))
 
 
-lyapunov = Op("sign_lyapunov", _lyapunov_forward, (_lyapunov_ds, _lyapunov_dg), (_lyapunov_sbar, _lyapunov_dg))
+lyapunov = Op(
+    "sign_lyapunov",
+    *over_batch(_lyapunov_forward, (_lyapunov_ds, _lyapunov_dg), (_lyapunov_sbar, _lyapunov_dg), cost=30.0),
+)
 
 
 # S and W
@@ -163,4 +167,4 @@ def root_adjoint(saved, sbar, wbar):
     return lyapunov(s, g, iterations=iterations)
 
 
-sign_root = Op("sign_root", _root_forward, root_variation, root_adjoint)
+sign_root = Op("sign_root", *over_batch(_root_forward, root_variation, root_adjoint, cost=30.0))

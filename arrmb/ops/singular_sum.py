@@ -24,6 +24,7 @@ p >= 2 or the rank is full. Elsewhere the second order is that within the pieces
 """
 
 from .._lapack import svd as _backend_svd
+from .._threads import over_batch
 from .._xp import conj, eps, is_traced, namespace, real
 from ..tape.core import Op, lift
 from . import divided, scalar
@@ -155,4 +156,4 @@ def _adjoint(saved, ybar):
     return ybar[..., None, None] * _gradient(saved)
 
 
-singular_sum = Op("singular_sum", _forward, _variation, _adjoint)
+singular_sum = Op("singular_sum", *over_batch(_forward, _variation, _adjoint, cost=20.0))

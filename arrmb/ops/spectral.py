@@ -20,6 +20,7 @@ third raises.
 """
 
 from .._lapack import eigh as _backend_eigh
+from .._threads import over_batch
 from .._xp import H, is_traced, namespace, on_host, raw, sym
 from ..tape.core import Op
 
@@ -60,7 +61,7 @@ def _spectral_rule(saved, e):
     return frechet(x, e, kernel=kernel, eig=eig)
 
 
-spectral = Op("spectral", _spectral_forward, _spectral_rule, _spectral_rule)
+spectral = Op("spectral", *over_batch(_spectral_forward, _spectral_rule, _spectral_rule, cost=10.0))
 
 
 # Y = L(E) at X
@@ -85,7 +86,7 @@ def _frechet_e(saved, g):
     return frechet(x, g, kernel=kernel, eig=eig)
 
 
-frechet = Op("frechet", _frechet_forward, (_frechet_x, _frechet_e), (_frechet_x, _frechet_e))
+frechet = Op("frechet", *over_batch(_frechet_forward, (_frechet_x, _frechet_e), (_frechet_x, _frechet_e)))
 
 
 # Y = D²(E, G) at X
@@ -122,4 +123,4 @@ def _frechet2_g(saved, h):
 
 
 _frechet2_rules = (_frechet2_x, _frechet2_e, _frechet2_g)
-frechet2 = Op("frechet2", _frechet2_forward, _frechet2_rules, _frechet2_rules)
+frechet2 = Op("frechet2", *over_batch(_frechet2_forward, _frechet2_rules, _frechet2_rules))

@@ -21,6 +21,7 @@ smooth, exact at any order. Outside: a ValueError on the host, NaN elsewhere.
 import math
 
 from .._lapack import iterate
+from .._threads import over_batch
 from .._xp import H, eps, eye_like, is_traced, namespace, on_host
 from ..tape.core import Op
 from .solve_sylvester import fro, sign_iteration, sylvester
@@ -82,4 +83,4 @@ def _adjoint(saved, sbar):
     return half(H(saved[0]), sbar, saved[1])
 
 
-sqrtm = Op("sqrtm", _forward, _variation, _adjoint)
+sqrtm = Op("sqrtm", *over_batch(_forward, _variation, _adjoint, cost=30.0))

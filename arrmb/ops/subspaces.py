@@ -36,6 +36,7 @@ Domain: full column rank (checked where values can be looked at), real or comple
 import math
 
 from .._lapack import svd as _backend_svd
+from .._threads import over_batch
 from .._xp import H, conj, embed_diag, eps, namespace, on_host, raw, real
 from ..tape.core import Op, lift
 from .inverse import _solve
@@ -151,9 +152,12 @@ _SECOND = (
 
 subspace_angles = Op(
     "subspace_angles",
-    _angles_forward,
-    (lambda saved, da: _change(saved[0], saved[1], da), lambda saved, db: _change(saved[2], saved[3], db)),
-    (lambda saved, bar: _gradient(saved[0], saved[1], bar), lambda saved, bar: _gradient(saved[2], saved[3], bar)),
+    *over_batch(
+        _angles_forward,
+        (lambda saved, da: _change(saved[0], saved[1], da), lambda saved, db: _change(saved[2], saved[3], db)),
+        (lambda saved, bar: _gradient(saved[0], saved[1], bar), lambda saved, bar: _gradient(saved[2], saved[3], bar)),
+        cost=10.0,
+    ),
     _angles_second_order,
 )
 
@@ -189,14 +193,17 @@ def _distance_composite(a, b):
 
 subspace_distance = Op(
     "subspace_distance",
-    _distance_forward,
-    (
-        lambda saved, da: _distance_change(saved[0], saved[1], da),
-        lambda saved, db: _distance_change(saved[2], saved[3], db),
-    ),
-    (
-        lambda saved, bar: _distance_gradient(saved[0], saved[1], bar),
-        lambda saved, bar: _distance_gradient(saved[2], saved[3], bar),
+    *over_batch(
+        _distance_forward,
+        (
+            lambda saved, da: _distance_change(saved[0], saved[1], da),
+            lambda saved, db: _distance_change(saved[2], saved[3], db),
+        ),
+        (
+            lambda saved, bar: _distance_gradient(saved[0], saved[1], bar),
+            lambda saved, bar: _distance_gradient(saved[2], saved[3], bar),
+        ),
+        cost=10.0,
     ),
     _distance_composite,
 )

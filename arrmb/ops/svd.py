@@ -44,6 +44,7 @@ complements.
 """
 
 from .._lapack import svd as _backend_svd
+from .._threads import over_batch
 from .._xp import H, conj, device, embed_diag, is_traced, namespace, raw, real, sym
 from ..tape.core import Op, has_derivative
 from . import gauge as _gauge
@@ -141,7 +142,7 @@ def _adjoint(saved, ubar, sbar, vhbar):
     return guarded("svd", u, s, vh, gauge, xbar)
 
 
-svd = Op("svd", _forward, _variation, _adjoint)
+svd = Op("svd", *over_batch(_forward, _variation, _adjoint, cost=10.0))
 
 
 def guarded(op, u, s, vh, gauge, *results):
@@ -240,4 +241,4 @@ def _values_adjoint(saved, sbar):
     return guarded("svdvals", u, s, vh, "drop", (u * sbar[..., None, :]) @ vh)
 
 
-svdvals = Op("svdvals", _values_forward, _values_variation, _values_adjoint)
+svdvals = Op("svdvals", *over_batch(_values_forward, _values_variation, _values_adjoint, cost=10.0))

@@ -26,6 +26,7 @@ not see the choice of basis. The second order costs k solves of size m + n.
 """
 
 from .._lapack import svd as _backend_svd
+from .._threads import over_batch
 from .._xp import H, embed_diag, eye_like, is_traced, namespace, on_host, real, sym
 from ..tape.core import Op
 from . import gauge as _gauge
@@ -145,6 +146,6 @@ def _smooth_adjoint(saved, ubar, sbar, vhbar):
     return _svd.guarded("svd_top", u, s, vh, gauge, bbar[..., :m, :] @ vh + u @ H(bbar[..., m:, :]))
 
 
-_smooth = Op("svd_top", _smooth_forward, _smooth_variation, _smooth_adjoint)
+_smooth = Op("svd_top", *over_batch(_smooth_forward, _smooth_variation, _smooth_adjoint, cost=20.0))
 
-svd_top = Op("svd_top", _forward, _variation, _adjoint, composite=_smooth)
+svd_top = Op("svd_top", *over_batch(_forward, _variation, _adjoint, cost=20.0), composite=_smooth)

@@ -31,6 +31,7 @@ square; a third derivative raises.
 """
 
 from .._lapack import svd as _backend_svd
+from .._threads import over_batch
 from .._xp import H, device, eps, integer, is_traced, namespace, raw
 from ..tape.core import Op, lift, unlift
 from .dilation import odd_function
@@ -101,6 +102,7 @@ class Truncated(Groups):
     """Kernel of the dilation: 1/w on the ``rank`` (..., 1) lowest and highest eigenvalues, 0 between them."""
 
     name = "pinv"
+    by_matrix = False
 
     def __init__(self, rank, near):
         self.rank, self.near = rank, near
@@ -146,4 +148,4 @@ def _adjoint(saved, ybar):
     return _change(saved, H(ybar))
 
 
-truncated_pinv = Op("truncated_pinv", _forward, _variation, _adjoint, _composite)
+truncated_pinv = Op("truncated_pinv", *over_batch(_forward, _variation, _adjoint, cost=20.0), _composite)

@@ -1,0 +1,228 @@
+"""Threads over the batch of NumPy matrices, each with BLAS on one thread.
+
+BLAS shares one product or decomposition of a small matrix among its threads, which costs more than it brings: they wait
+for each other in every panel, and for a while after each call they wait for the next one with the processor at full
+load, in the way of everybody else (two libraries of BLAS, NumPy's and SciPy's, in each other's). A batch has better
+shares to give: whole matrices, through a whole op.
+
+As many threads as BLAS may use (OPENBLAS_NUM_THREADS, `threadpoolctl`). Without the package threadpoolctl, which holds
+BLAS to one, there is one.
+"""
+
+import contextlib
+import functools
+import itertools
+import os
+import sys
+import threading
+
+import numpy as np
+
+SHARE = 2e6  # multiplications that a thread must have to do: its start takes as long as half of them
+ALONE = 2e5  # multiplications of one product, from which on BLAS would share it out
+
+
+def over_batch(forward, *rules, cost=1.0):
+    """The forward function and the rules of an op that treats each matrix of a batch by itself, made to use threads.
+
+    ``cost`` is the number of products with a matrix of its size that the op is worth. One thread is left with arguments
+    that have not got the same batch; with ``gauge="raise"``, whose message counts the matrices; and with parameters of
+    which ``by_matrix`` is false, because they hold arrays of the whole batch or call functions of the user's.
+    """
+
+    @functools.wraps(forward)
+    def shared_forward(*args, **params):
+        if len(args[0].shape) < 3 or not all(type(a) is np.ndarray for a in args) or not _by_matrix(params):
+            return forward(*args, **params)
+        work = cost * sum(a.size * min(a.shape[-2:]) for a in args)
+        parts = of_shares(functools.partial(_apply, forward), (args, params), args, work)
+        if parts is None:
+            return forward(*args, **params)
+        axis = axis_of(args[0])
+        return joined([y for y, _ in parts], axis), Saved([saved for _, saved in parts], axis)
+
+    return shared_forward, *(_shared_rule(rule) for rule in rules)
+
+
+def _by_matrix(params):
+    return params.get("gauge") != "raise" and all(getattr(v, "by_matrix", True) for v in params.values())
+
+
+def _apply(function, args, params):
+    return function(*args, **params)
+
+
+def _shared_rule(rule):
+    if type(rule) is tuple:
+        return tuple(map(_shared_rule, rule))
+
+    @functools.wraps(rule)
+    def shared(saved, *vectors):
+        if type(saved) is not Saved:
+            return rule(saved, *vectors)
+        shares = [(part, *share) for part, share in zip(saved.parts, split(vectors, saved.axis, len(saved.parts)))]
+        with blas.held() as threads:
+            parts = _run(rule, shares) if threads > 1 else [rule(*share) for share in shares]
+            return joined(parts, saved.axis)
+
+    return shared
+
+
+class Saved:
+    """What the rules of an op need, by shares of the batch; as a sequence, that of the whole batch."""
+
+    def __init__(self, parts, axis):
+        self.parts = parts
+        self.axis = axis
+
+    def __iter__(self):
+        return iter(joined([tuple(part) for part in self.parts], self.axis))
+
+    def __len__(self):
+        return len(self.parts[0])
+
+    def __getitem__(self, i):
+        return joined([part[i] for part in self.parts], self.axis)
+
+
+def of_shares(function, arguments, arrays, work):
+    """``function(*share)`` for each thread's share of ``arguments``, or None if it is not worth threads.
+
+    ``work`` is about the number of multiplications. ``arrays``, which must have equal batches, are among the arguments.
+    """
+    x = arrays[0]
+    axis = axis_of(x)
+    count = min(x.shape[axis], int(work / SHARE))
+    if count < 2 or axis > x.ndim - 3 or any(a.shape[:-2] != x.shape[:-2] for a in arrays[1:]):
+        return None
+    with blas.held() as threads:
+        threads = min(threads, count)
+        if threads < 2:
+            return None
+        return _run(function, split(arguments, axis, threads))
+
+
+def product(a, b):
+    """``a @ b``, of NumPy arrays with the first axis of the batch, the rows, the columns or the sum shared out."""
+    if type(a) is not np.ndarray or type(b) is not np.ndarray or a.dtype != b.dtype or min(a.ndim, b.ndim) < 2:
+        return a @ b
+    work, axis = a.size * b.shape[-1], axis_of(a)
+    if work < ALONE or axis == a.ndim - 1 or (b.ndim > 2 and a.shape[:-2] != b.shape[:-2]):
+        return a @ b
+    with blas.held() as threads:
+        threads = min(threads, int(work / SHARE))
+        if threads < 2:
+            return a @ b
+        whole = [b] * threads
+        if a.ndim > 2:
+            ours, theirs = split(a, axis, threads), split(b, axis, threads) if axis < b.ndim - 2 else whole
+        elif a.shape[1] > 2 * max(a.shape[0], b.shape[1]):
+            parts = _run(np.matmul, list(zip(split(a, 1, threads), split(b, 0, threads))))
+            return functools.reduce(np.add, parts)
+        elif a.shape[0] >= b.shape[1]:
+            ours, theirs = split(a, 0, threads), whole
+        else:
+            ours, theirs, axis = [a] * threads, split(b, 1, threads), 1
+        y = np.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+        _run(lambda u, v, out: np.matmul(u, v, out=out), list(zip(ours, theirs, split(y, axis, threads))))
+        return y
+
+
+def axis_of(x):
+    """The axis of the batch that is shared out: the first one that is longer than 1."""
+    return next((i for i, length in enumerate(x.shape) if length != 1), 0)
+
+
+def _run(function, shares):
+    """``function(*share)`` for each of the shares, each in a thread; the caller holds BLAS to one."""
+    settings = np.geterr()
+
+    def run(share):
+        with np.errstate(**settings):  # the caller's: NumPy keeps them by thread
+            return function(*share)
+
+    first, *others = shares
+    others = [_pool(len(others)).submit(run, share) for share in others]
+    try:
+        return [function(*first), *(other.result() for other in others)]
+    finally:  # what a failure leaves behind must not run while BLAS has its threads again
+        for other in others:
+            other.exception()
+
+
+def split(tree, axis, count):
+    """The nest of arrays in ``count`` shares; what is no array belongs to each of them."""
+    if isinstance(tree, np.ndarray):
+        length, before = tree.shape[axis], (slice(None),) * axis
+        ends = [length * i // count for i in range(count + 1)]
+        return [tree[(*before, slice(*pair))] for pair in itertools.pairwise(ends)]
+    if isinstance(tree, (tuple, list)):
+        return list(zip(*(split(v, axis, count) for v in tree))) if tree else [()] * count
+    if isinstance(tree, dict):
+        return [dict(zip(tree, values)) for values in split(tuple(tree.values()), axis, count)]
+    return [tree] * count
+
+
+def joined(parts, axis):
+    """The nest of arrays whose shares ``parts`` are."""
+    first = parts[0]
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts, axis=axis)
+    if isinstance(first, (tuple, list)):
+        return tuple([joined(values, axis) for values in zip(*parts)])
+    return first
+
+
+class _Blas:
+    """The threads of BLAS, which are those of the process: one caller at a time holds them to one."""
+
+    def __init__(self):
+        self._held = threading.Lock()
+
+    @contextlib.contextmanager
+    def held(self):
+        """The number of threads that the caller may start: 1 where another caller has them."""
+        libraries = _libraries("scipy.linalg" in sys.modules)
+        if not libraries or not self._held.acquire(blocking=False):
+            yield 1
+            return
+        before = [library.num_threads for library in libraries]
+        try:
+            for library in libraries:
+                library.set_num_threads(1)
+            yield min(before)
+        finally:
+            for library, threads in zip(libraries, before):
+                library.set_num_threads(threads)
+            self._held.release()
+
+
+@functools.cache
+def _libraries(scipy):
+    """The libraries of BLAS that are loaded; ``scipy``: SciPy, which has its own, is among them."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return []
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+@functools.cache
+def _pool(threads):
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(threads, thread_name_prefix="arrmb")
+
+
+blas = _Blas()
+
+
+def _after_fork():
+    """A child process has no threads yet, and nobody holds its lock."""
+    global blas
+    blas = _Blas()
+    _pool.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
