@@ -129,9 +129,9 @@ def _qr_by_scipy(x):
     q, r = np.empty((*batch, k, m), x.dtype), np.empty((*batch, k, n), x.dtype)
     for i in np.ndindex(*batch):
         a, tau, _, _ = geqrf(x[i], lwork=32 * n)
-        r[i] = np.triu(a[:k])
+        r[i] = a[:k]
         q[i] = make_q(a[:, :k], tau, lwork=32 * n, overwrite_a=1)[0].T  # LAPACK's arrays go by columns
-    return np.swapaxes(q, -1, -2), r
+    return np.swapaxes(q, -1, -2), np.triu(r)
 
 
 # ------------------------------------------------------------------------------ eigenvalues of nonsymmetric matrices

@@ -253,7 +253,7 @@ def test_losses_that_see_a_choice_are_named(backend):
     z = arrmb.testing.Draw(2, complex=True).with_singular_values(3, 3, [3.0, 2.0, 1.0])
     with pytest.raises(ValueError, match=r"^svd: singular value [012] \([123]\): the loss depends on the choice"):
         checked(backend, "complex128", z, lambda u, s, vh: weighted(u))
-    with pytest.raises(ValueError, match=r"^svd: singular values 2 and 4 .* of matrix 1 of the batch"):
+    with pytest.raises(ValueError, match=r"^svd: singular values 2 and [34] .* of matrix 1 of the batch"):
         x = np.stack(
             [d.with_singular_values(5, 4, [4.0, 3.0, 2.0, 1.0]), d.with_singular_values(5, 4, [3.0, 2.0, 0, 0])]
         )
