@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import pathlib
+import platform
 import statistics
 import subprocess
 import sys
@@ -62,9 +63,31 @@ def test_import_time(tmp_path):
     assert statistics.median(float(python(code, **compiled)) for _ in range(5)) < 0.15
 
 
+FAULTS = """
+import resource
+import numpy as np
+import arrmb
+x = np.eye(64, dtype="float32") + np.zeros((32, 1, 1), dtype="float32")
+root = lambda x: arrmb.linalg.sqrtmh(x, method="newton-schulz", iterations=5)
+gradient = arrmb.grad(lambda x: arrmb.namespace(x).sum(root(x)))
+for _ in range(5):
+    gradient(x)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    gradient(x)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the memory allocator of glibc")
+def test_memory_stays_at_hand():
+    """A pass does not ask the system for its arrays anew: that would be over a thousand page faults each."""
+    assert int(python(FAULTS, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")) < 1000
+
+
 # Layers from the ground up. A file may import from its own layer and from lower ones.
 LAYERS = [
-    ["_threads", "_xp", "_batched", "_lapack", "tree"],
+    ["_memory", "_threads", "_xp", "_batched", "_lapack", "tree"],
     ["tape.core"],
     ["ops"],
     ["linalg", "fft"],
