@@ -38,8 +38,9 @@ def over_batch(forward, *rules, cost=1.0):
         parts = of_shares(functools.partial(_apply, forward), (args, params), args, work)
         if parts is None:
             return forward(*args, **params)
-        axis = axis_of(args[0])
-        return joined([y for y, _ in parts], axis), Saved([saved for _, saved in parts], axis)
+        axis, saved = axis_of(args[0]), [saved for _, saved in parts]
+        again = None if all(_alike(saved[0], other) for other in saved[1:]) else lambda: forward(*args, **params)[1]
+        return joined([y for y, _ in parts], axis), Saved(saved, axis, again)
 
     return shared_forward, *(_shared_rule(rule) for rule in rules)
 
@@ -68,21 +69,35 @@ def _shared_rule(rule):
     return shared
 
 
-class Saved:
-    """What the rules of an op need, by shares of the batch; as a sequence, that of the whole batch."""
+def _alike(a, b):
+    """Whether two nests differ in nothing but the entries of their arrays: such shares can be joined."""
+    if isinstance(a, (tuple, list)):
+        return type(a) is type(b) and len(a) == len(b) and all(map(_alike, a, b))
+    return type(a) is type(b) and (isinstance(a, np.ndarray) or a is b or a == b)
 
-    def __init__(self, parts, axis):
+
+class Saved:
+    """What the rules of an op need, by shares of the batch; as a sequence, that of the whole batch.
+
+    Shares in which another way was taken, or another number of steps, are not joined: ``again`` computes the whole.
+    """
+
+    def __init__(self, parts, axis, again):
         self.parts = parts
         self.axis = axis
+        self._again = again
+
+    def _whole(self):
+        return self._again() if self._again else joined([tuple(part) for part in self.parts], self.axis)
 
     def __iter__(self):
-        return iter(joined([tuple(part) for part in self.parts], self.axis))
+        return iter(self._whole())
 
     def __len__(self):
-        return len(self.parts[0])
+        return len(self._whole())
 
     def __getitem__(self, i):
-        return joined([part[i] for part in self.parts], self.axis)
+        return self._whole()[i]
 
 
 def of_shares(function, arguments, arrays, work):

@@ -99,14 +99,28 @@ def adam(params, grads, state, *, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_
     _check("adam", params, grads=grads, **{"state.mean": state.mean, "state.square": state.square})
     b1, b2 = betas
     step = state.step + 1
-    mean = tree.map(lambda m, g: b1 * m + (1.0 - b1) * g, state.mean, grads)
-    square = tree.map(lambda v, g: b2 * v + (1.0 - b2) * real(conj(g) * g), state.square, grads)
+    mean = tree.map(lambda m, g: _towards(m, g - m, b1), state.mean, grads)
+    square = tree.map(lambda v, g: _towards(v, real(conj(g) * g) - v, b2), state.square, grads)
     rate, keep, root = lr / (1.0 - b1**step), 1.0 - lr * weight_decay, 1.0 / math.sqrt(1.0 - b2**step)
 
-    def moved(p, m, v):
-        return keep * p - rate * (m / (root * namespace(v).sqrt(v) + eps))
+    def moved(p, m, v):  # in place where the array is its own: large parameters wait for memory
+        size = namespace(v).sqrt(v)
+        size *= root
+        size += eps
+        change = m / size
+        change *= rate
+        y = keep * p
+        y -= change
+        return y
 
     return tree.map(moved, params, mean, square), AdamState(step, mean, square)
+
+
+def _towards(old, gap, beta):
+    """β old + (1 - β) new, where the array ``gap`` = new - old is the caller's to overwrite."""
+    gap *= 1.0 - beta
+    gap += old
+    return gap
 
 
 def _zeros(p):

@@ -36,6 +36,9 @@ def start(names, backend, device, threads):
     """The workers, and for the others the reason."""
     workers, reasons = {}, {}
     for name in names:
+        if name == "floor" and threads > 1:
+            reasons[f"floor, {threads} threads"] = "its bare calls leave the threads to BLAS, in each other's way"
+            continue
         try:
             workers[name] = Worker(name, backend, device, threads)
         except Missing as reason:

@@ -32,8 +32,8 @@ the median over the rounds. Values and gradients of all libraries were compared 
   stands and through `torch.compile` (log pooling and the training step, single precision), JAX under `jit`, compiled
   before the clock starts, autograd on NumPy.
 * **of the floor**: arrmb's time divided by that of the bare calls which no implementation avoids, one factorization and
-  the products of matrices on one thread of Python (`layers_floors.py`): 1 would be no overhead at all. Below 1, arrmb
-  has a faster way to one of these calls than the backend's own.
+  the products of matrices (`layers_floors.py`), on one thread: 1 would be no overhead at all. Below 1, arrmb has a
+  faster way to one of these calls than the backend's own.
 * Sizes are batch × locations × channels. Matrix functions take batch × channels × channels; the SVD and the projector
   batch × locations × channels. The training step is that of `examples/regions_o2p.py`, update by AdamW included.
 * Memory is what one call needs at its peak beyond what is there before it: on a CPU the rise of resident memory

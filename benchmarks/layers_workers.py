@@ -105,7 +105,9 @@ class Session:
         from layers_libraries import make
 
         self.lib = make(library, backend, device, threads)
-        self.pause = 0.05 if threads > 1 else 0.0  # until the threads of the library before have gone to sleep
+        # With several threads: until those of the library before have gone to sleep, and then calls until the system has
+        # given each thread a core of its own again.
+        self.pause = 0.05 if threads > 1 else 0.0
 
     def prepare(self, case, size, dtype):
         """Make the case ready; returns what is compared between libraries (None of the floor)."""
@@ -129,7 +131,7 @@ class Session:
         return time.perf_counter() - start
 
     def turn(self, mode, repeats, clock):
-        """Seconds of a call, the mean of ``repeats``, after one that brings data and threads back where that counts."""
+        """Seconds of a call, the mean of ``repeats``, after some that bring data and threads back where that counts."""
         call = self.calls[mode]
         now = time.process_time if clock == "cpu" else time.perf_counter
         time.sleep(self.pause)

@@ -103,6 +103,16 @@ def test_an_op_runs_in_threads(three_threads):
     np.testing.assert_array_equal(adjoint(saved, x), 3.0 * x)
 
 
+def test_shares_that_went_different_ways(three_threads):
+    """A share of full rank is saved otherwise than one that is not; the derivative of a pullback asks for the whole."""
+    x = features(3)
+    x[1, :, 3] = x[1, :, 2]
+    _, pullback = arrmb.vjp(linalg.projector, x)
+    bar = np.random.default_rng(1).standard_normal((3, 8, 8)).astype("float32")
+    _, found = arrmb.jvp(lambda bar: pullback(bar)[0], (bar,), (bar,))
+    np.testing.assert_allclose(found, pullback(bar)[0], rtol=1e-4, atol=1e-5)  # linear
+
+
 def test_settings_of_the_caller_hold_in_the_threads(three_threads):
     forward, _ = _threads.over_batch(lambda x: (np.log(x), ()), lambda saved, dx: dx)
     x = np.zeros((3, 2, 2))

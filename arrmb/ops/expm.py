@@ -150,4 +150,4 @@ def _adjoint(saved, ybar):
     return _frechet(saved, ybar, of=H)
 
 
-expm = Op("expm", *over_batch(_forward, _frechet, _adjoint, cost=20.0))
+expm = Op("expm", *over_batch(_forward, _frechet, _adjoint))

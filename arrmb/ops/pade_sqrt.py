@@ -62,4 +62,4 @@ def _forward(x, *, iterations):
     return (s, w), (s, w, steps_for(low, eps(x)))
 
 
-pade_root = Op("pade_root", *over_batch(_forward, root_variation, root_adjoint, cost=20.0))
+pade_root = Op("pade_root", *over_batch(_forward, root_variation, root_adjoint))

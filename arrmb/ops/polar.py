@@ -109,4 +109,4 @@ def _composite(x):
     return q, sym(H(q) @ x)
 
 
-polar = Op("polar", *over_batch(_forward, _variation, _adjoint, cost=20.0), _composite)
+polar = Op("polar", *over_batch(_forward, _variation, _adjoint), _composite)

@@ -38,7 +38,7 @@ from .tall_qr import tall_qr
 
 
 def _factors(a):
-    """Q, C, G of the docstring, and the size of each column. Raw arrays."""
+    """Q, C (None: the identity) and G of the docstring, and the size of each column. Raw arrays."""
     xp = namespace(a)
     q, r = tall_qr(a)
     size = xp.max(xp.abs(r), axis=-2, keepdims=True)
@@ -47,7 +47,7 @@ def _factors(a):
     cutoff = 10 * min(r.shape[-2:]) * eps(a)
     inverse = _inverse(r, cutoff)
     if inverse is not None:
-        return q, xp.broadcast_to(eye_like(r), r.shape), H(inverse) / size, size
+        return q, None, H(inverse) / size, size
     u, s, vh = _backend_svd(r)
     kept = s > cutoff * s[..., :1]  # the largest comes first
     s = xp.where(kept, s, xp.ones_like(s))
@@ -81,12 +81,17 @@ def _dot(a, b):
 
 def _projector_forward(a):
     q, c, g, _ = _factors(a)
-    return sym((q @ c) @ H(q)), (q, c, g)
+    return sym((q if c is None else q @ c) @ H(q)), (q, c, g)
+
+
+def _kept(c, x):
+    """C x"""
+    return x if c is None else c @ x
 
 
 def _off(q, c, x):
     """(I - Π) x"""
-    return x - q @ (c @ (H(q) @ x))
+    return x - q @ _kept(c, H(q) @ x)
 
 
 def _projector_variation(saved, da):
@@ -106,7 +111,7 @@ def _projector_adjoint(saved, pbar):
 def _project_forward(a, b):
     q, c, g, _ = _factors(a)
     p = H(q) @ b
-    y = q @ (c @ p)
+    y = q @ _kept(c, p)
     return y, (q, c, g, H(g) @ p, b - y)
 
 
@@ -117,13 +122,13 @@ def _project_da(saved, da):
 
 def _project_db(saved, db):
     q, c, *_ = saved
-    return q @ (c @ (H(q) @ db))
+    return q @ _kept(c, H(q) @ db)
 
 
 def _project_abar(saved, ybar):
     q, c, g, xb, e = saved
     z = H(q) @ ybar
-    return (ybar - q @ (c @ z)) @ H(xb) + e @ (H(z) @ g)
+    return (ybar - q @ _kept(c, z)) @ H(xb) + e @ (H(z) @ g)
 
 
 _project_bbar = _project_db  # Π is Hermitian
@@ -135,11 +140,11 @@ _project_bbar = _project_db  # Π is Hermitian
 def _distance_forward(a, b):
     q, c, g, _ = _factors(a)
     p = H(q) @ b
-    cp = c @ p
+    cp = _kept(c, p)
     e = b - q @ cp
-    rank = namespace(c).sum(real(namespace(c).linalg.diagonal(c)), axis=-1)
+    rank = q.shape[-1] if c is None else namespace(c).sum(real(namespace(c).linalg.diagonal(c)), axis=-1)
     j = 0.5 * (rank + _dot(b, b)) - _dot(p, cp)
-    return namespace(j).astype(j, rank.dtype), (b, H(g) @ p, e)  # NumPy 1 widens scalars
+    return namespace(j).astype(j, real(e).dtype), (b, H(g) @ p, e)  # NumPy 1 widens scalars
 
 
 def _distance_da(saved, da):

@@ -126,7 +126,7 @@ def _lyapunov_sbar(saved, ybar):
 
 lyapunov = Op(
     "sign_lyapunov",
-    *over_batch(_lyapunov_forward, (_lyapunov_ds, _lyapunov_dg), (_lyapunov_sbar, _lyapunov_dg), cost=30.0),
+    *over_batch(_lyapunov_forward, (_lyapunov_ds, _lyapunov_dg), (_lyapunov_sbar, _lyapunov_dg)),
 )
 
 
@@ -167,4 +167,4 @@ def root_adjoint(saved, sbar, wbar):
     return lyapunov(s, g, iterations=iterations)
 
 
-sign_root = Op("sign_root", *over_batch(_root_forward, root_variation, root_adjoint, cost=30.0))
+sign_root = Op("sign_root", *over_batch(_root_forward, root_variation, root_adjoint))
