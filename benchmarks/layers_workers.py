@@ -105,8 +105,8 @@ class Session:
         from layers_libraries import make
 
         self.lib = make(library, backend, device, threads)
-        # With several threads: until those of the library before have gone to sleep, and then calls until the system has
-        # given each thread a core of its own again.
+        # With several threads: until those of the library before are asleep, and then calls until the system has given
+        # each thread a core of its own again.
         self.pause = 0.05 if threads > 1 else 0.0
 
     def prepare(self, case, size, dtype):

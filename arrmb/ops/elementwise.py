@@ -13,7 +13,7 @@ sqrt, log, reciprocal at 0, asin, acos, atanh at ±1: the derivative is infinite
 such entries, replace them before the function as well as after: where(x > 0, log(where(x > 0, x, 1.0)), 0.0).
 """
 
-from .._xp import conj, eps, is_complex, namespace
+from .._xp import conj, eps, is_complex, is_traced, namespace
 from .._xp import real as real_part
 from ..tape.core import Op
 
@@ -21,8 +21,10 @@ from ..tape.core import Op
 def elementwise(name, derivative):
     """An op for the namespace's function ``name``, given ``derivative(x, y)``."""
 
+    function = _f(name)
+
     def forward(x):
-        y = getattr(namespace(x), name)(x)
+        y = function(x)
         return y, (x, y)
 
     def variation(saved, dx):
@@ -35,7 +37,18 @@ def elementwise(name, derivative):
 
 
 def _f(name):
-    return lambda x: getattr(namespace(x), name)(x)
+    """The function ``name`` of an array's namespace, which is looked up once per type of arrays."""
+    known = {}
+
+    def function(x):
+        f = known.get(type(x))
+        if f is None:
+            f = getattr(namespace(x), name)
+            if not is_traced(x):  # whose namespace depends on what it holds
+                known[type(x)] = f
+        return f(x)
+
+    return function
 
 
 def _asinh_derivative(x, y):  # without the square of x, which leaves the range of the dtype

@@ -146,10 +146,11 @@ def _unbox(trace, args):
     for a in args:
         link = None
         if type(a) is Traced:
-            if a.trace is trace:
+            its = a.trace
+            if its is trace:
                 link = a.link
                 a = a.value
-            elif a.trace is CONSTANT:
+            elif its is CONSTANT:
                 a = a.value
         if foreign and type(a) is not Traced:
             a = _boxed(a)
@@ -246,7 +247,7 @@ def _consumed(rows):
 
 def _accumulate(cotangents, node, xbar):
     number, shape, dtype = node
-    if xbar.shape != shape or xbar.dtype != dtype:
+    if xbar.shape != shape or (xbar.dtype is not dtype and xbar.dtype != dtype):
         xbar = sum_to(xbar, shape, dtype)
     before = cotangents.get(number)
     cotangents[number] = xbar if before is None else add(before, xbar)
