@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from . import _batched
+from . import _batched, _threads
 from ._xp import backend_of, device, diag_part, embed_diag, is_complex, known, namespace, on_host
 
 
@@ -127,10 +127,11 @@ def _qr_by_scipy(x):
     k = min(m, n)
     geqrf, make_q = get_lapack_funcs(("geqrf", "ungqr" if is_complex(x) else "orgqr"), (x,))
     q, r = np.empty((*batch, k, m), x.dtype), np.empty((*batch, k, n), x.dtype)
-    for i in np.ndindex(*batch):
-        a, tau, _, _ = geqrf(x[i], lwork=32 * n)
-        r[i] = a[:k]
-        q[i] = make_q(a[:, :k], tau, lwork=32 * n, overwrite_a=1)[0].T  # LAPACK's arrays go by columns
+    with _threads.blas.held():
+        for i in np.ndindex(*batch):
+            a, tau, _, _ = geqrf(x[i], lwork=32 * n)
+            r[i] = a[:k]
+            q[i] = make_q(a[:, :k], tau, lwork=32 * n, overwrite_a=1)[0].T  # LAPACK's arrays go by columns
     return np.swapaxes(q, -1, -2), np.triu(r)
 
 
@@ -229,10 +230,11 @@ def _solve_triangles(a, b, lower, unit_diagonal):
 
     (trtrs,) = get_lapack_funcs(("trtrs",), (a, b))
     x = np.empty_like(b)
-    for i in np.ndindex(b.shape[:-2]):
-        x[i], info = trtrs(a[i], b[i], lower=lower, unitdiag=unit_diagonal)
-        if info > 0:
-            raise np.linalg.LinAlgError(f"entry {info - 1} of the diagonal is zero")
+    with _threads.blas.held():
+        for i in np.ndindex(b.shape[:-2]):
+            x[i], info = trtrs(a[i], b[i], lower=lower, unitdiag=unit_diagonal)
+            if info > 0:
+                raise np.linalg.LinAlgError(f"entry {info - 1} of the diagonal is zero")
     return x
 
 

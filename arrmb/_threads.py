@@ -117,6 +117,18 @@ def of_shares(function, arguments, arrays, work):
         return _run(function, split(arguments, axis, threads))
 
 
+def each(function, items, work):
+    """``[function(item) for item in items]``; ``work`` is the number of multiplications of all, 0 for one thread."""
+    count = min(len(items), int(work / SHARE))
+    with blas.held() if count > 1 else contextlib.nullcontext(1) as threads:
+        count = min(threads, count)
+        if count < 2:
+            return [function(item) for item in items]
+        ends = [len(items) * i // count for i in range(count + 1)]
+        shares = [(items[slice(*pair)],) for pair in itertools.pairwise(ends)]
+        return list(itertools.chain(*_run(lambda share: [function(item) for item in share], shares)))
+
+
 def product(a, b):
     """``a @ b``, of NumPy arrays with the first axis of the batch, the rows, the columns or the sum shared out."""
     if type(a) is not np.ndarray or type(b) is not np.ndarray or a.dtype != b.dtype or min(a.ndim, b.ndim) < 2:

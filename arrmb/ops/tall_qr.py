@@ -10,7 +10,8 @@ PyTorch's.
 """
 
 from .._lapack import qr as _backend_qr
-from .._xp import namespace, on_host
+from .._threads import each
+from .._xp import backend_of, namespace, on_host
 
 
 def tall_qr(a, entries=2**16):
@@ -22,9 +23,14 @@ def tall_qr(a, entries=2**16):
         q, r = _backend_qr(a)
         return q, r
     starts = list(range(0, m - rows + 1, rows))
-    blocks = [_backend_qr(a[..., i:j, :]) for i, j in zip(starts, [*starts[1:], m])]  # the last takes what remains
+    work = a.size * n if backend_of(namespace(a)) == "numpy" else 0
+    ends = list(zip(starts, [*starts[1:], m]))  # the last block takes what remains
+    blocks = each(lambda pair: _backend_qr(a[..., slice(*pair), :]), ends, work)
     p, r = tall_qr(xp.concat([r for _, r in blocks], axis=-2), entries)
     blocks = [q for q, _ in blocks]
-    for i, q in enumerate(blocks):
-        blocks[i] = q @ p[..., i * n : (i + 1) * n, :]  # Q_i is not needed any more, and makes room
-    return xp.concat(blocks, axis=-2), r
+
+    def turned(i):
+        q, blocks[i] = blocks[i], None  # Q_i is not needed any more, and makes room
+        return q @ p[..., i * n : (i + 1) * n, :]
+
+    return xp.concat(each(turned, range(len(blocks)), work), axis=-2), r

@@ -45,6 +45,15 @@ def test_projector(check):
     check(projector, lambda d: (d.normal(6, 3),), reference=_projector, at=[lambda d, f=f: (f(d),) for f in AT])
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (7, 2), (3, 49, 16), (2, 196, 64), (300, 5), (1, 4100, 3)], ids=str)
+def test_projector_is_hermitian_to_the_bit(check, shape):
+    x = np.random.default_rng(0).standard_normal(shape)
+    if check.dtype.startswith("complex"):
+        x = x + 1j * x[..., ::-1]
+    y = check.backend.get(projector(check.backend.put(x, check.dtype)))
+    np.testing.assert_array_equal(y, _h(y))
+
+
 def test_project(check):
     at = [lambda d, f=f: (f(d), d.normal(f(d).shape[-2], 2)) for f in AT]
     check(project, lambda d: (d.normal(6, 3), d.normal(6, 2)), reference=_project, at=at)
