@@ -109,9 +109,7 @@ def adam(params, grads, state, *, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_
         size += eps
         change = m / size
         change *= rate
-        y = keep * p
-        y -= change
-        return y
+        return keep * p - change
 
     return tree.map(moved, params, mean, square), AdamState(step, mean, square)
 

@@ -185,6 +185,7 @@ def plot(found, path):
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     dtype = "float32" if any(row["dtype"] == "float32" for row in found["rows"]) else "float64"
     threads = min(row["threads"] for row in found["rows"])
@@ -203,7 +204,8 @@ def plot(found, path):
                 axis.plot(*zip(*points), color=colour, marker=marker, markersize=4, lw=1.3, label=name)
         axis.axhline(1.0, color="0.35", linestyle=":", lw=1.2, label="floor")
         axis.set_yscale("log", base=2)
-        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_major_locator(LogLocator(2, subs=(1.0, 2**0.5)))
+        axis.yaxis.set_major_formatter("{x:.2g}")
         axis.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=7)
         axis.set_title(case, fontsize=10, loc="left")
         axis.grid(alpha=0.3)

@@ -112,12 +112,9 @@ def _adjoint(saved, rbar, wbar):
         zbar, cbar = sym(wbar) / root, cbar - dot(wbar, w)
     for k in range(len(steps) - 3, -1, -3):
         y, z, t = steps[k : k + 3]
-        tbar = H(y) @ ybar
-        tbar += zbar @ H(z)
-        tbar *= -0.5
-        ybar, zbar = ybar @ H(t), H(t) @ zbar
-        ybar += H(z) @ tbar
-        zbar += tbar @ H(y)
+        tbar = H(y) @ ybar + zbar @ H(z)
+        tbar *= -0.5  # in place, here and in T: memory that is not at hand costs more than the product
+        ybar, zbar = ybar @ H(t) + H(z) @ tbar, H(t) @ zbar + tbar @ H(y)
     abar = sym(ybar @ H(t0) - 0.5 * (H(a) @ ybar + zbar))
     return (abar + a * (0.5 * cbar - dot(a, abar))) / c
 

@@ -32,6 +32,19 @@ def test_eigh(check):
     check(eigh, with_spectrum(DISTINCT), invariant=cube, reference=lambda x: (np.linalg.eigvalsh(x), x @ x @ x))
 
 
+@pytest.mark.parametrize("n", [4, 16, 33, 128])  # a GPU's batched Jacobi method has other code for small matrices
+def test_residual_and_orthogonality_of_a_batch(check, n):
+    """‖X V - V Λ‖ and ‖V^H V - I‖, in Frobenius norms, within 3 n roundings per column: what all rules rest on."""
+    d, backend = arrmb.testing.Draw(0, complex=check.dtype.startswith("complex")), check.backend
+    x = np.stack([d.hermitian(np.linspace(-1.0, 2.0, n)), d.hermitian(np.repeat([1.0, 3.0], n // 2 + 1)[:n])])
+    x = x.astype(check.dtype)
+    w, v = map(backend.get, eigh(backend.put(x, check.dtype)))
+    allowed = 3.0 * n**1.5 * np.finfo(check.dtype).eps
+    assert np.all(np.diff(w) >= 0.0)
+    assert np.linalg.norm(x @ v - v * w[:, None, :]) <= allowed * np.linalg.norm(x, 2, axis=(-2, -1)).max()
+    assert np.linalg.norm(np.conj(np.swapaxes(v, -1, -2)) @ v - np.eye(n)) <= allowed
+
+
 def test_eigh_at_ties(check):
     near = [1.0, 1.0 + 1e-5, 1.0 + 2e-5, 3.0, 4.5]
     nearest = [1.0, 1.0 + 1e-15, 1.0, 3.0, 4.5]
