@@ -223,12 +223,23 @@ def plot(found, path):
     plt.close(figure)
 
 
+def _text(found):
+    """JSON with a line per row, and four digits of what was measured."""
+
+    def short(row):
+        return {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in row.items()}
+
+    rest = json.dumps({key: v for key, v in found.items() if key != "rows"}, indent=1)
+    rows = ",\n".join(json.dumps(short(row)) for row in found["rows"])
+    return f'{rest[:-2]},\n "rows": [\n{rows}\n]\n}}\n'
+
+
 def write(found, here=HERE):
     """The JSON file and the plot of this machine, and the page of all machines."""
     folder = here / "results"
     folder.mkdir(exist_ok=True)
     name = found["machine"]["name"]
-    (folder / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / f"{name}.json").write_text(_text(found))
     plot(found, folder / f"{name}.png")
     lines = [INTRO]
     for path in sorted(folder.glob("*.json")):
