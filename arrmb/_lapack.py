@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from . import _batched, _threads
-from ._xp import backend_of, device, diag_part, embed_diag, is_complex, known, namespace, on_host
+from ._xp import H, backend_of, device, diag_part, embed_diag, is_complex, known, namespace, on_host, sym
 
 
 def _backend(x):
@@ -109,6 +109,14 @@ def svd(x, full_matrices=False):
     if _backend(x) == "numpy" and not full_matrices:
         return _batched.svd(x)
     return xp.linalg.svd(x, full_matrices=full_matrices)
+
+
+def hermitian_square(q):
+    """Q Q^H, Hermitian to the bit."""
+    y = q @ H(q)
+    if _backend(q) == "numpy" and not is_complex(q) and q.itemsize in q.strides[-2:]:
+        return y  # NumPy computes one triangle by BLAS's syrk, and copies it
+    return sym(y)
 
 
 def qr(x):

@@ -25,8 +25,9 @@ ALONE = 2e5  # multiplications of one product, from which on BLAS would share it
 def over_batch(forward, *rules, cost=1.0):
     """The forward function and the rules of an op that treats each matrix of a batch by itself, made to use threads.
 
-    ``cost`` is the number of products with a matrix of its size that the op is worth. One thread is left with arguments
-    that have not got the same batch; with ``gauge="raise"``, whose message counts the matrices; and with parameters of
+    ``cost`` is the number of products with a matrix of its size that the longest call of LAPACK in it is worth: 1 where
+    an op is many short calls, at each of which Python's lock is handed over. One thread is left with arguments that
+    have not got the same batch; with ``gauge="raise"``, whose message counts the matrices; and with parameters of
     which ``by_matrix`` is false, because they hold arrays of the whole batch or call functions of the user's.
     """
 
@@ -117,15 +118,17 @@ def of_shares(function, arguments, arrays, work):
         return _run(function, split(arguments, axis, threads))
 
 
-def each(function, items, work):
-    """``[function(item) for item in items]``; ``work`` is the number of multiplications of all, 0 for one thread."""
-    count = min(len(items), int(work / SHARE))
+def each(function, items, x, work):
+    """``[function(item) for item in items]``, on threads if the array ``x`` that they are about is NumPy's.
+
+    ``work`` is the number of multiplications of all.
+    """
+    count = min(len(items), int(work / SHARE)) if type(x) is np.ndarray else 1
     with blas.held() if count > 1 else contextlib.nullcontext(1) as threads:
         count = min(threads, count)
         if count < 2:
             return [function(item) for item in items]
-        ends = [len(items) * i // count for i in range(count + 1)]
-        shares = [(items[slice(*pair)],) for pair in itertools.pairwise(ends)]
+        shares = [(items[part],) for part in _slices(len(items), count)]
         return list(itertools.chain(*_run(lambda share: [function(item) for item in share], shares)))
 
 
@@ -177,12 +180,15 @@ def _run(function, shares):
             other.exception()
 
 
+def _slices(length, count):
+    ends = [length * i // count for i in range(count + 1)]
+    return [slice(*pair) for pair in itertools.pairwise(ends)]
+
+
 def split(tree, axis, count):
     """The nest of arrays in ``count`` shares; what is no array belongs to each of them."""
     if isinstance(tree, np.ndarray):
-        length, before = tree.shape[axis], (slice(None),) * axis
-        ends = [length * i // count for i in range(count + 1)]
-        return [tree[(*before, slice(*pair))] for pair in itertools.pairwise(ends)]
+        return [tree[(*(slice(None),) * axis, part)] for part in _slices(tree.shape[axis], count)]
     if isinstance(tree, (tuple, list)):
         return list(zip(*(split(v, axis, count) for v in tree))) if tree else [()] * count
     if isinstance(tree, dict):

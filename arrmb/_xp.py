@@ -188,7 +188,7 @@ def eps(x) -> float:
 
 def conj(x):
     """Complex conjugate; a real array or scalar is returned as it is."""
-    if _COMPLEX.get((type(x), getattr(x, "dtype", None))) is False or not is_complex(x):  # mostly, and at once
+    if _COMPLEX.get((type(x), getattr(x, "dtype", None))) is False or not is_complex(x):  # a call less if it is known
         return x
     return x.conjugate() if isinstance(x, complex) else namespace(x).conj(x)
 

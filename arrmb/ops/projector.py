@@ -28,10 +28,10 @@ Exact at any order: second and higher orders run on A and its inverse X = A⁺, 
 A and X, so ties of singular values do not matter.
 """
 
-from .._lapack import solve_triangle
+from .._lapack import hermitian_square, solve_triangle
 from .._lapack import svd as _backend_svd
 from .._threads import over_batch
-from .._xp import H, backend_of, conj, diag_part, eps, eye_like, is_complex, namespace, on_host, raw, real, sym
+from .._xp import H, conj, diag_part, eps, eye_like, namespace, on_host, raw, real, sym
 from ..tape.core import Op, lift
 from .pinv import pinv
 from .tall_qr import tall_qr
@@ -81,11 +81,7 @@ def _dot(a, b):
 
 def _projector_forward(a):
     q, c, g, _ = _factors(a)
-    if c is None and not is_complex(q) and backend_of(namespace(q)) == "numpy":
-        y = q @ H(q)  # NumPy computes one triangle and copies it: it is symmetric
-    else:
-        y = sym((q if c is None else q @ c) @ H(q))
-    return y, (q, c, g)
+    return hermitian_square(q) if c is None else sym((q @ c) @ H(q)), (q, c, g)
 
 
 def _kept(c, x):

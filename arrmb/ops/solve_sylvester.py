@@ -24,7 +24,6 @@ smooth, exact at any order. Else a ValueError on the host, NaN elsewhere.
 import math
 
 from .._lapack import has_scipy, iterate, on_numpy, run_over
-from .._threads import over_batch
 from .._xp import H, eps, eye_like, is_traced, namespace, on_host, raw, raw_namespace, real
 from ..tape.core import Op
 
@@ -185,4 +184,4 @@ def _adjoint(saved, xbar):
     return -(cbar @ H(x)), -(H(x) @ cbar), cbar
 
 
-sylvester = Op("solve_sylvester", *over_batch(_forward, _variation, _adjoint, cost=20.0))
+sylvester = Op("solve_sylvester", _forward, _variation, _adjoint)

@@ -9,9 +9,11 @@ Measured for 154401 × 64, float32, one thread: 4.6 times as fast by blocks with
 PyTorch's.
 """
 
+import math
+
 from .._lapack import qr as _backend_qr
 from .._threads import each
-from .._xp import backend_of, namespace, on_host
+from .._xp import namespace, on_host
 
 
 def tall_qr(a, entries=2**16):
@@ -23,9 +25,9 @@ def tall_qr(a, entries=2**16):
         q, r = _backend_qr(a)
         return q, r
     starts = list(range(0, m - rows + 1, rows))
-    work = a.size * n if backend_of(namespace(a)) == "numpy" else 0
+    work = math.prod(a.shape) * n
     ends = list(zip(starts, [*starts[1:], m]))  # the last block takes what remains
-    blocks = each(lambda pair: _backend_qr(a[..., slice(*pair), :]), ends, work)
+    blocks = each(lambda pair: _backend_qr(a[..., slice(*pair), :]), ends, a, work)
     p, r = tall_qr(xp.concat([r for _, r in blocks], axis=-2), entries)
     blocks = [q for q, _ in blocks]
 
@@ -33,4 +35,4 @@ def tall_qr(a, entries=2**16):
         q, blocks[i] = blocks[i], None  # Q_i is not needed any more, and makes room
         return q @ p[..., i * n : (i + 1) * n, :]
 
-    return xp.concat(each(turned, range(len(blocks)), work), axis=-2), r
+    return xp.concat(each(turned, range(len(blocks)), a, work), axis=-2), r

