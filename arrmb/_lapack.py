@@ -119,11 +119,29 @@ def hermitian_square(q):
     return sym(y)
 
 
+def plus_adjoint(x):
+    """X + X^H; a large matrix of NumPy by tiles, since each entry of a column is in another page of memory."""
+    n = x.shape[-1]
+    if _backend(x) != "numpy" or n < 1024:
+        return x + H(x)
+    y, other = x.copy(), H(x)
+    starts = range(0, n, 128)
+    for i in starts:
+        for j in starts:
+            y[..., i : i + 128, j : j + 128] += other[..., i : i + 128, j : j + 128]
+    return y
+
+
 def qr(x):
     """Q (..., m, k) and R (..., k, n), k = min(m, n)."""
     if _backend(x) == "numpy" and has_scipy() and 0 not in x.shape:
         return _qr_by_scipy(x)
     return namespace(x).linalg.qr(x)
+
+
+def _matrices(x):
+    """The matrices of a batch, one after the other; those of a new array can be written."""
+    return x.reshape(-1, *x.shape[-2:])
 
 
 def _qr_by_scipy(x):
@@ -136,11 +154,46 @@ def _qr_by_scipy(x):
     geqrf, make_q = get_lapack_funcs(("geqrf", "ungqr" if is_complex(x) else "orgqr"), (x,))
     q, r = np.empty((*batch, k, m), x.dtype), np.empty((*batch, k, n), x.dtype)
     with _threads.blas.held():
-        for i in np.ndindex(*batch):
-            a, tau, _, _ = geqrf(x[i], lwork=32 * n)
-            r[i] = a[:k]
-            q[i] = make_q(a[:, :k], tau, lwork=32 * n, overwrite_a=1)[0].T  # LAPACK's arrays go by columns
+        for each_x, each_q, each_r in zip(_matrices(x), _matrices(q), _matrices(r)):
+            a, tau, _, _ = geqrf(each_x, lwork=32 * n)
+            each_r[...] = a[:k]
+            each_q[...] = make_q(a[:, :k], tau, lwork=32 * n, overwrite_a=1)[0].T  # LAPACK's arrays go by columns
     return np.swapaxes(q, -1, -2), np.triu(r)
+
+
+def has_reflectors(x, b):
+    """Whether `qr_multiply` is there, and B has so few columns that it takes less time than to form Q."""
+    if _backend(x) != "numpy" or not has_scipy() or x.shape[:-2] != b.shape[:-2] or x.dtype != b.dtype:
+        return False
+    return x.shape[-1] > 8 * b.shape[-1] > 0 and 0 not in x.shape
+
+
+def qr_multiply(x, b):
+    """R, Q^H B, and the function C -> Q C for C with the columns of B, of A = QR by LAPACK's reflectors."""
+    import numpy as np
+    from scipy.linalg import get_lapack_funcs
+
+    (*batch, m, n), columns = x.shape, b.shape[-1]
+    k, adjoint = min(m, n), "C" if is_complex(x) else "T"
+    geqrf, multiply = get_lapack_funcs(("geqrf", "unmqr" if is_complex(x) else "ormqr"), (x,))
+    reflectors, r, p = [], np.empty((*batch, k, n), x.dtype), np.empty((*batch, k, columns), x.dtype)
+    with _threads.blas.held():
+        for each_x, each_b, each_r, each_p in zip(*map(_matrices, (x, b, r, p))):
+            a, tau, _, _ = geqrf(each_x, lwork=32 * n)
+            each_r[...] = a[:k]
+            # With the least workspace one reflector after the other; blocks of them pay for more columns only.
+            each_p[...] = multiply("L", adjoint, a[:, :k], tau, each_b, lwork=columns)[0][:k]
+            reflectors.append((a[:, :k], tau))
+
+    def times(c):
+        y = np.zeros((*batch, columns, m), x.dtype)  # transposed, as LAPACK's arrays are
+        y[..., :k] = np.swapaxes(c, -1, -2)
+        with _threads.blas.held():
+            for (a, tau), each_y in zip(reflectors, _matrices(y)):
+                each_y[...] = multiply("L", "N", a, tau, each_y.T, lwork=columns, overwrite_c=1)[0].T
+        return np.swapaxes(y, -1, -2)
+
+    return np.triu(r), p, times
 
 
 # ------------------------------------------------------------------------------ eigenvalues of nonsymmetric matrices
@@ -237,10 +290,10 @@ def _solve_triangles(a, b, lower, unit_diagonal):
     from scipy.linalg import get_lapack_funcs
 
     (trtrs,) = get_lapack_funcs(("trtrs",), (a, b))
-    x = np.empty_like(b)
+    x = np.empty(b.shape, b.dtype)
     with _threads.blas.held():
-        for i in np.ndindex(b.shape[:-2]):
-            x[i], info = trtrs(a[i], b[i], lower=lower, unitdiag=unit_diagonal)
+        for triangle, right, out in zip(_matrices(a), _matrices(b), _matrices(x)):
+            out[...], info = trtrs(triangle, right, lower=lower, unitdiag=unit_diagonal)
             if info > 0:
                 raise np.linalg.LinAlgError(f"entry {info - 1} of the diagonal is zero")
     return x

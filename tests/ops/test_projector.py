@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import arrmb
+from arrmb._lapack import plus_adjoint
 from arrmb.ops.projector import distance, project, projector
-from arrmb.ops.tall_qr import tall_qr
+from arrmb.ops.tall_qr import tall_qr, tall_qr_multiply
 from arrmb.testing import Draw
 
 
@@ -141,6 +142,31 @@ def test_tall_qr(backend, m, n):
     np.testing.assert_allclose(q @ r, a, atol=1e-13)
     np.testing.assert_allclose(_h(q) @ q, np.broadcast_to(np.eye(k), (2, k, k)), atol=1e-13)
     np.testing.assert_allclose(r, np.triu(r), atol=0)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5])  # with 1 and 2 by reflectors, on NumPy
+@pytest.mark.parametrize("m, n", [(30, 17), (17, 17), (5, 20), (900, 17)])  # 900: in two levels
+def test_tall_qr_multiply(check, m, n, columns):
+    """One unitary Q: A = QR, and both products are those with it."""
+    d = Draw(2, check.dtype.startswith("complex"), batch=(2,))
+    a, b = d.normal(m, n), d.normal(m, columns)
+    r, p, times = tall_qr_multiply(*(check.backend.put(v, check.dtype) for v in (a, b)), entries=360)
+    k = min(m, n)
+    identity = np.broadcast_to(np.eye(k, k + columns, dtype=a.dtype), (2, k, k + columns))  # and zeros, to fill the last part
+    parts = [identity[..., i : i + columns] for i in range(0, k, columns)]
+    q = np.concatenate([check.backend.get(times(check.backend.put(c, check.dtype))) for c in parts], axis=-1)[..., :k]
+    r, p = check.backend.get(r), check.backend.get(p)
+    np.testing.assert_array_equal(r, np.triu(r))
+    for found, expected in ((q @ r, a), (_h(q) @ q, identity[..., :k]), (p, _h(q) @ b)):
+        assert found.shape == expected.shape
+        error = np.max(np.linalg.norm(found - expected, axis=(-2, -1)) / np.linalg.norm(expected, axis=(-2, -1)))
+        assert error < 10 * np.finfo(check.dtype).eps, error  # measured: 5.3
+
+
+@pytest.mark.parametrize("n", [3, 1023, 1024, 1100])
+def test_plus_adjoint(backend, n):
+    x = Draw(3).normal(n, n)
+    np.testing.assert_array_equal(backend.get(plus_adjoint(backend.put(x, "float32"))), np.float32(x) + np.float32(x).T)
 
 
 def test_float32_rank_of_a_tall_matrix(backend):
