@@ -53,4 +53,4 @@ def _adjoint(saved, lbar):
     return sym(H(solve_triangular(H(lower), H(half), **UPPER)))
 
 
-cholesky = Op("cholesky", *over_batch(_forward, _variation, _adjoint))
+cholesky = Op("cholesky", *over_batch(_forward, _variation, _adjoint, cost=0.3))

@@ -212,6 +212,6 @@ project = Op(
 )
 distance = Op(
     "distance",
-    *over_batch(_distance_forward, (_distance_da, _distance_db), (_distance_abar, _distance_bbar), cost=4.0),
+    *over_batch(_distance_forward, (_distance_da, _distance_db), (_distance_abar, _distance_bbar), cost=0.5),
     _distance_composite,
 )

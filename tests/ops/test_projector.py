@@ -152,7 +152,7 @@ def test_tall_qr_multiply(check, m, n, columns):
     a, b = d.normal(m, n), d.normal(m, columns)
     r, p, times = tall_qr_multiply(*(check.backend.put(v, check.dtype) for v in (a, b)), entries=360)
     k = min(m, n)
-    identity = np.broadcast_to(np.eye(k, k + columns, dtype=a.dtype), (2, k, k + columns))  # and zeros, to fill the last part
+    identity = np.broadcast_to(np.eye(k, k + columns, dtype=a.dtype), (2, k, k + columns))  # zeros fill the last part
     parts = [identity[..., i : i + columns] for i in range(0, k, columns)]
     q = np.concatenate([check.backend.get(times(check.backend.put(c, check.dtype))) for c in parts], axis=-1)[..., :k]
     r, p = check.backend.get(r), check.backend.get(p)
