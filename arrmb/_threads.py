@@ -25,10 +25,11 @@ ALONE = 2e5  # multiplications of one product, from which on BLAS would share it
 def over_batch(forward, *rules, cost=1.0):
     """The forward function and the rules of an op that treats each matrix of a batch by itself, made to use threads.
 
-    ``cost`` is the number of products with a matrix of its size that the longest call of LAPACK in it is worth: 1 and
-    less where an op is many short calls, at each of which Python's lock is handed over. One thread is left with arguments that
-    have not got the same batch; with ``gauge="raise"``, whose message counts the matrices; and with parameters of
-    which ``by_matrix`` is false, because they hold arrays of the whole batch or call functions of the user's.
+    ``cost`` is the number of products with a matrix of its size that the longest call of LAPACK in it is worth: 1 or
+    less where an op is many short calls, at each of which Python's lock is handed over. One thread is left with
+    arguments that have not got the same batch; with ``gauge="raise"``, whose message counts the matrices; and with
+    parameters of which ``by_matrix`` is false, because they hold arrays of the whole batch or call functions of the
+    user's.
     """
 
     @functools.wraps(forward)

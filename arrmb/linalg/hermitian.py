@@ -147,7 +147,7 @@ def invsqrtmh(x, /, *, method="eigh", iterations=None):
 
 def _root(name, x, kernel, method, iterations):
     if method != "eigh":
-        return roots.by_products(name, x, method, iterations)[name == "invsqrtmh"]
+        return roots.by_products(name, x, method, iterations, "inverse" if name == "invsqrtmh" else "root")
     if iterations is not None:
         raise ValueError(f'{name}: iterations is an option of the other methods than "eigh", got {iterations!r}')
     return apply_kernel(name, x, kernel)

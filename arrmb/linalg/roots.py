@@ -70,8 +70,8 @@ def square_roots(x, /, *, method="newton-schulz", iterations=None):
     return SquareRootsResult(*by_products("square_roots", x, method, iterations))
 
 
-def by_products(name, x, method, iterations):
-    """Root and inverse root, for the function called ``name``."""
+def by_products(name, x, method, iterations, only=None):
+    """Root and inverse root, or ``only`` "root" or "inverse", for the function called ``name``."""
     _check.matrix(name, "x", x, square=True)
     if method not in _METHODS:
         known = ", ".join(f'"{m}"' for m in _METHODS)
@@ -82,15 +82,17 @@ def by_products(name, x, method, iterations):
         if steps < 1:
             raise ValueError(f"{name}: iterations must be at least 1, got {steps}")
     if x.shape[-1] == 0:
-        return x + 0.0, x + 0.0
+        return x + 0.0 if only else (x + 0.0, x + 0.0)
     try:
         with _check.backend_errors(name, "x", _check.DIVERGED):
+            if op is _newton_schulz and iterations is not None:  # few steps are a map of their own
+                return op(x, iterations=steps, only=only)
             root, inverse = op(x, iterations=steps)
     except Diverged as error:
         raise ValueError(f"{name}: argument x must be positive definite: {error}; {_REMEDY}") from None
-    if on_host(x) and (iterations is None or op is not _newton_schulz):
+    if on_host(x):
         _must_have_converged(name, raw(root), raw(inverse), method, steps)
-    return root, inverse
+    return {None: (root, inverse), "root": root, "inverse": inverse}[only]
 
 
 _OR_EIGH = ("", ', or "eigh"')

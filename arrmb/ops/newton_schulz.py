@@ -66,7 +66,8 @@ def bounded(p):
     return p
 
 
-def _forward(x, *, iterations):
+def _forward(x, *, iterations, only=None):
+    """R and W, or one of them: ``only`` is "root" or "inverse". The last step does not compute the other."""
     xp = namespace(x)
     x = sym(x)
     c = frobenius(x)
@@ -75,18 +76,24 @@ def _forward(x, *, iterations):
     t = 0.5 * (three - a)
     y, z = a @ t, t
     steps = [t]
-    for _ in range(iterations - 1):
+    for k in range(1, iterations):
         t = three - bounded(z @ y)
         t *= 0.5
         steps += [y, z, t]
-        y, z = y @ t, t @ z
+        last = only if k == iterations - 1 else None
+        y, z = None if last == "inverse" else y @ t, None if last == "root" else t @ z
     root = xp.sqrt(c)
-    y, z = sym(y) * root, sym(z) / root
-    return (y, z), (a, c, y, z, *steps)
+    r = None if only == "inverse" else sym(y) * root
+    w = None if only == "root" else sym(z) / root
+    return _chosen(only, r, w), (only, a, c, r, w, *steps)
+
+
+def _chosen(only, r, w):
+    return {None: (r, w), "root": r, "inverse": w}[only]
 
 
 def _variation(saved, dx):
-    a, c, r, w, t, *steps = saved
+    only, a, c, r, w, t, *steps = saved
     xp = namespace(a, dx)
     dx = sym(dx)
     dc = dot(a, dx)
@@ -96,27 +103,45 @@ def _variation(saved, dx):
     for k in range(0, len(steps), 3):
         y, z, t = steps[k : k + 3]
         dt = -0.5 * (dz @ y + z @ dy)
-        dy, dz = dy @ t + y @ dt, dt @ z + t @ dz
+        last = only if k + 3 == len(steps) else None
+        dy, dz = (
+            None if last == "inverse" else dy @ t + y @ dt,
+            None if last == "root" else dt @ z + t @ dz,
+        )
     root, half = xp.sqrt(c), 0.5 * (dc / c)
-    return sym(dy) * root + r * half, sym(dz) / root - w * half
+    dr = None if only == "inverse" else sym(dy) * root + r * half
+    dw = None if only == "root" else sym(dz) / root - w * half
+    return _chosen(only, dr, dw)
 
 
-def _adjoint(saved, rbar, wbar):
-    a, c, r, w, t0, *steps = saved
+def _adjoint(saved, *bars):
+    only, a, c, r, w, t0, *steps = saved
+    rbar, wbar = {None: bars, "root": (*bars, None), "inverse": (None, *bars)}[only]
     xp = namespace(a, *(v for v in (rbar, wbar) if v is not None))
     root, cbar = xp.sqrt(c), 0.0  # cbar: 2c times the cotangent of c
-    ybar = zbar = xp.zeros_like(a)
+    ybar = zbar = None
     if rbar is not None:
         ybar, cbar = sym(rbar) * root, cbar + dot(rbar, r)
     if wbar is not None:
         zbar, cbar = sym(wbar) / root, cbar - dot(wbar, w)
     for k in range(len(steps) - 3, -1, -3):
-        y, z, t = steps[k : k + 3]
-        tbar = H(y) @ ybar + zbar @ H(z)
-        tbar *= -0.5  # in place, here and in T: memory that is not at hand costs more than the product
-        ybar, zbar = ybar @ H(t) + H(z) @ tbar, H(t) @ zbar + tbar @ H(y)
+        ybar, zbar = _before(*steps[k : k + 3], ybar, zbar)
+    if ybar is None or zbar is None:  # after one step only
+        ybar, zbar = (xp.zeros_like(a) if v is None else v for v in (ybar, zbar))
     abar = sym(ybar @ H(t0) - 0.5 * (H(a) @ ybar + zbar))
     return (abar + a * (0.5 * cbar - dot(a, abar))) / c
+
+
+def _before(y, z, t, ybar, zbar):
+    """The cotangents of Y and Z from those after a step, of which one may be None, zero."""
+    parts = ([] if ybar is None else [H(y) @ ybar]) + ([] if zbar is None else [zbar @ H(z)])
+    tbar = sum(parts[1:], parts[0])
+    tbar *= -0.5  # in place, here and in T: memory that is not at hand costs more than the product
+    through_y, through_z = H(z) @ tbar, tbar @ H(y)
+    return (
+        through_y if ybar is None else ybar @ H(t) + through_y,
+        through_z if zbar is None else H(t) @ zbar + through_z,
+    )
 
 
 newton_schulz = Op("newton_schulz", *over_batch(_forward, _variation, _adjoint))

@@ -31,17 +31,23 @@ def iterated(iterations):
     return reference
 
 
+@pytest.mark.parametrize("only", [None, "root", "inverse"])
 @pytest.mark.parametrize("iterations", [1, 2, 5])
-def test_truncated(check, iterations):
+def test_truncated(check, iterations, only):
     """Values and derivatives are those of the map of so many steps."""
+
+    def reference(x):
+        both = iterated(iterations)(0.5 * (x + np.conj(np.swapaxes(x, -1, -2))))
+        return both[only == "inverse"] if only else both
+
     at = [with_spectrum(TIED), with_spectrum([2.0] * 4), lambda d: (np.diag([1.0, 2.0, 3.0]),)]
     if iterations == 1:  # an indefinite one diverges, which shows later
         at.append(lambda d: (d.normal(3, 3),))
     check(
         newton_schulz,
         with_spectrum(SPECTRUM),
-        params={"iterations": iterations},
-        reference=lambda x: iterated(iterations)(0.5 * (x + np.conj(np.swapaxes(x, -1, -2)))),
+        params={"iterations": iterations, "only": only},
+        reference=reference,
         at=at,
     )
 
