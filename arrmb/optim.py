@@ -14,6 +14,7 @@ import math
 from typing import Any
 
 from . import tree
+from ._threads import by_blocks
 from ._xp import conj, namespace, real
 
 
@@ -46,11 +47,14 @@ def sgd(params, grads, state, *, lr, momentum=0.9, nesterov=False, weight_decay=
         ``grads`` or ``state`` do not have the structure and shapes of ``params``.
     """
     _check("sgd", params, grads=grads, state=state)
-    if weight_decay:
-        grads = tree.map(lambda p, g: g + weight_decay * p, params, grads)
-    state = tree.map(lambda v, g: momentum * v + g, state, grads)
-    moves = tree.map(lambda v, g: momentum * v + g, state, grads) if nesterov else state
-    return tree.map(lambda p, v: p - lr * v, params, moves), state
+
+    def moved(p, g, v):
+        if weight_decay:
+            g = g + weight_decay * p
+        v = momentum * v + g
+        return p - lr * (momentum * v + g if nesterov else v), v
+
+    return _by_leaf(moved, 2, params, grads, state)
 
 
 @tree.dataclass
@@ -99,19 +103,27 @@ def adam(params, grads, state, *, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_
     _check("adam", params, grads=grads, **{"state.mean": state.mean, "state.square": state.square})
     b1, b2 = betas
     step = state.step + 1
-    mean = tree.map(lambda m, g: _towards(m, g - m, b1), state.mean, grads)
-    square = tree.map(lambda v, g: _towards(v, real(conj(g) * g) - v, b2), state.square, grads)
     rate, keep, root = lr / (1.0 - b1**step), 1.0 - lr * weight_decay, 1.0 / math.sqrt(1.0 - b2**step)
 
-    def moved(p, m, v):  # in place where the array is its own: large parameters wait for memory
+    def moved(p, g, m, v):  # in place where the array is its own: large parameters wait for memory
+        m = _towards(m, g - m, b1)
+        v = _towards(v, real(conj(g) * g) - v, b2)
         size = namespace(v).sqrt(v)
         size *= root
         size += eps
         change = m / size
         change *= rate
-        return keep * p - change
+        return keep * p - change, m, v
 
-    return tree.map(moved, params, mean, square), AdamState(step, mean, square)
+    params, mean, square = _by_leaf(moved, 3, params, grads, state.mean, state.square)
+    return params, AdamState(step, mean, square)
+
+
+def _by_leaf(function, count, *trees):
+    """The ``count`` trees that ``function`` makes, leaf by leaf and entry by entry."""
+    leaves, structures = zip(*map(tree.flatten, trees))
+    found = [by_blocks(function, arrays) for arrays in zip(*leaves)]
+    return tuple([structures[0].unflatten([results[i] for results in found]) for i in range(count)])
 
 
 def _towards(old, gap, beta):

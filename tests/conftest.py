@@ -80,6 +80,7 @@ def _always_three_threads(patch):
     patch.setattr(_threads, "_libraries", lambda scipy: [blas])
     patch.setattr(_threads, "SHARE", 1e-3)
     patch.setattr(_threads, "ALONE", 0)
+    patch.setattr(_threads, "BLOCK", 4)
 
 
 @pytest.fixture(autouse=True, scope="session")

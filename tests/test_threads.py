@@ -11,6 +11,7 @@ import pytest
 import arrmb
 from arrmb import _threads, linalg
 from arrmb.layers import normalized_cuts_loss, second_order_pooling
+from arrmb.optim import AdamState, adam, sgd
 
 EPS = np.finfo("float32").eps
 COMPUTATIONS = {
@@ -48,6 +49,26 @@ def test_threads_change_nothing(name, batch, monkeypatch, request):
         # To the bit, but for sums in another order and what all shares decide together: two roundings of the largest
         # entry (measured: 0.3).
         np.testing.assert_allclose(found, expected, rtol=0.0, atol=2.0 * EPS * np.max(np.abs(expected)))
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (20,), (5, 9), (1, 9), (3, 2, 4), (0, 3)], ids=str)
+@pytest.mark.parametrize("step", [adam, sgd])
+def test_blocks_of_parameters_change_nothing(step, shape, monkeypatch, request):
+    """To the bit: each entry is its own. Transposed gradients are what a product leaves behind."""
+    rng = np.random.default_rng(0)
+    p, g, m, v = (rng.random((2, *shape[::-1])).T.astype("float32") for _ in range(4))
+    options = {"weight_decay": 0.1} if step is adam else {"weight_decay": 0.1, "momentum": 0.9, "nesterov": True}
+
+    def moved():
+        state = AdamState(3, [m], [v]) if step is adam else [m]
+        return arrmb.tree.flatten(step([p], [g], state, lr=0.1, **options))[0]
+
+    monkeypatch.setattr(_threads, "BLOCK", np.inf)
+    alone = moved()
+    request.getfixturevalue("three_threads")
+    assert len(alone) == (4 if step is adam else 2)
+    for found, expected in zip(moved(), alone):
+        np.testing.assert_array_equal(found, expected, strict=True)
 
 
 @pytest.mark.parametrize(
