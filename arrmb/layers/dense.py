@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import tree
 from .._xp import device, is_complex, namespace, raw, raw_namespace
+from ..ops.matmul import matmul
 from ..ops.relu import relu as _relu
 from . import _check
 
@@ -54,7 +55,7 @@ def affine(x, weight, bias):
     """``x @ weight + bias`` with x (..., k) as the rows of one matrix: one large product, not many small ones."""
     xp = namespace(x, weight)
     *batch, k = x.shape
-    y = xp.matmul(xp.reshape(x, (math.prod(batch), k)), weight)
+    y = matmul(xp.reshape(x, (math.prod(batch), k)), weight)  # the op's threads end when it does, unlike BLAS's
     if bias is not None:
         y = namespace(y, bias).add(y, bias)
     return namespace(y).reshape(y, (*batch, weight.shape[-1]))

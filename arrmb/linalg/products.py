@@ -5,6 +5,7 @@ Raw or traced arrays in, the same kind out, on any backend.
 
 from .._xp import device, integer, is_traced, namespace, raw
 from ..ops import manipulation
+from ..ops.matmul import matmul as _matmul
 from ..tape.core import lift
 from . import _check, _shapes
 from .least_squares import relative_tolerance
@@ -55,7 +56,7 @@ def matmul(x1, x2, /):
             "vector; see matrix_transpose, and * for numbers"
         )
     _shapes.broadcast("matmul", a[:-2], b[:-2])
-    return namespace(x1, x2).matmul(x1, x2)
+    return _matmul(x1, x2)
 
 
 def matrix_transpose(x, /):
