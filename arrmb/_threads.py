@@ -168,6 +168,8 @@ def by_blocks(function, arrays):
     rows = max(1, BLOCK * len(x) // x.size)
     first, *others = [slice(i, i + rows) for i in range(0, len(x), rows)]
     found = function(*(a[first] for a in arrays))
+    if not all(type(y) is np.ndarray for y in found):  # traced: a rate of learning is differentiated
+        return function(*arrays)
     results = [np.empty(x.shape, y.dtype) for y in found]
 
     def put(part, found):

@@ -111,9 +111,7 @@ def adam(params, grads, state, *, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_
         size = namespace(v).sqrt(v)
         size *= root
         size += eps
-        change = m / size
-        change *= rate
-        return keep * p - change, m, v
+        return keep * p - rate * (m / size), m, v  # the rate may be traced
 
     params, mean, square = _by_leaf(moved, 3, params, grads, state.mean, state.square)
     return params, AdamState(step, mean, square)

@@ -71,6 +71,15 @@ def test_blocks_of_parameters_change_nothing(step, shape, monkeypatch, request):
         np.testing.assert_array_equal(found, expected, strict=True)
 
 
+@pytest.mark.parametrize("step", [adam, sgd])
+def test_rates_are_differentiated_beside_blocks(step, three_threads):
+    """The first step goes along -g, or its sign, by the rate."""
+    p, g = np.zeros((6, 5)), np.random.default_rng(0).uniform(1.0, 2.0, (6, 5))
+    state = AdamState(0, [p], [p]) if step is adam else [p]
+    slope = arrmb.grad(lambda rate: arrmb.namespace(rate).sum(step([p], [g], state, lr=rate)[0][0]))(np.asarray(0.1))
+    np.testing.assert_allclose(slope, -30.0 if step is adam else -np.sum(g), rtol=1e-7)  # eps of adam: 1e-8
+
+
 @pytest.mark.parametrize(
     ("left", "right"),
     [
