@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from . import _batched, _threads
-from ._xp import H, backend_of, device, diag_part, embed_diag, is_complex, known, namespace, on_host, sym
+from ._xp import H, backend_of, device, diag_part, embed_diag, is_complex, is_traced, known, namespace, on_host, sym
 
 
 def _backend(x):
@@ -122,7 +122,7 @@ def hermitian_square(q):
 def plus_adjoint(x):
     """X + X^H; a large matrix of NumPy by tiles, since each entry of a column is in another page of memory."""
     n = x.shape[-1]
-    if _backend(x) != "numpy" or n < 1024:
+    if is_traced(x) or _backend(x) != "numpy" or n < 1024:
         return x + H(x)
     y, other = x.copy(), H(x)
     starts = range(0, n, 128)

@@ -19,15 +19,16 @@ import threading
 import numpy as np
 
 SHARE = 2e6  # multiplications that a thread must have to do: its start takes as long as half of them
-BLOCK = 2**16  # entries of a block of an array
+BLOCK = 2**16  # entries: some arrays of as many stay in a core's cache; a call for less is mostly overhead
 ALONE = 2e5  # multiplications of one product, from which on BLAS would share it out
 
 
 def over_batch(forward, *rules, cost=1.0):
     """The forward function and the rules of an op that treats each matrix of a batch by itself, made to use threads.
 
-    ``cost`` is the number of products with a matrix of its size that the longest call of LAPACK in it is worth: 1 or
-    less where an op is many short calls, at each of which Python's lock is handed over. One thread is left with
+    ``cost``, fitted to measured times, is about the number of products with a matrix of its size that the longest call
+    of LAPACK in it is worth: less than 1 where an op is many short calls from Python, at each of which Python's lock is
+    handed over. One thread is left with
     arguments that have not got the same batch; with ``gauge="raise"``, whose message counts the matrices; and with
     parameters of which ``by_matrix`` is false, because they hold arrays of the whole batch or call functions of the
     user's.
@@ -161,9 +162,9 @@ def product(a, b):
 
 
 def by_blocks(function, arrays):
-    """``function(*arrays)``, arrays like the first, entry by entry: by blocks that stay in the cache, on threads."""
+    """``function(*arrays)``, arrays like the first, entry by entry: by blocks of rows, on threads, on NumPy."""
     x = arrays[0]
-    if type(x) is not np.ndarray or x.size < 2 * BLOCK:
+    if any(type(a) is not np.ndarray for a in arrays) or not 2 * BLOCK <= x.size <= BLOCK * len(x):
         return function(*arrays)
     rows = max(1, BLOCK * len(x) // x.size)
     first, *others = [slice(i, i + rows) for i in range(0, len(x), rows)]
@@ -177,7 +178,7 @@ def by_blocks(function, arrays):
             result[part] = y
 
     put(first, found)
-    each(lambda part: put(part, function(*(a[part] for a in arrays))), others, x, 4 * x.size)
+    each(lambda part: put(part, function(*(a[part] for a in arrays))), others, x, 4 * x.size)  # memory waits
     return results
 
 

@@ -47,14 +47,11 @@ def sgd(params, grads, state, *, lr, momentum=0.9, nesterov=False, weight_decay=
         ``grads`` or ``state`` do not have the structure and shapes of ``params``.
     """
     _check("sgd", params, grads=grads, state=state)
-
-    def moved(p, g, v):
-        if weight_decay:
-            g = g + weight_decay * p
-        v = momentum * v + g
-        return p - lr * (momentum * v + g if nesterov else v), v
-
-    return _by_leaf(moved, 2, params, grads, state)
+    if weight_decay:
+        grads = tree.map(lambda p, g: g + weight_decay * p, params, grads)
+    state = tree.map(lambda v, g: momentum * v + g, state, grads)
+    moves = tree.map(lambda v, g: momentum * v + g, state, grads) if nesterov else state
+    return tree.map(lambda p, v: p - lr * v, params, moves), state
 
 
 @tree.dataclass
@@ -118,7 +115,7 @@ def adam(params, grads, state, *, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_
 
 
 def _by_leaf(function, count, *trees):
-    """The ``count`` trees that ``function`` makes, leaf by leaf and entry by entry."""
+    """The ``count`` trees (with or without leaves) that ``function`` makes, leaf by leaf and entry by entry."""
     leaves, structures = zip(*map(tree.flatten, trees))
     found = [by_blocks(function, arrays) for arrays in zip(*leaves)]
     return tuple([structures[0].unflatten([results[i] for results in found]) for i in range(count)])

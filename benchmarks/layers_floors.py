@@ -15,6 +15,7 @@ import arrmb
 from arrmb import _lapack
 from arrmb._lapack import has_scipy, solve_triangle
 from arrmb._xp import device, eye_like
+from arrmb.ops.tall_qr import tall_qr_multiply
 
 ITERATIONS = 5  # of Newton-Schulz, as in the iSQRT-COV layer
 
@@ -119,12 +120,11 @@ def normalized_cuts(f, labels):
     xp = arrmb.namespace(f)
     b = xp.astype(labels[..., None] == xp.unique_values(labels), f.dtype)
     degrees = f @ xp.sum(f, axis=-2)[..., None]
-    q, r = _lapack.qr(f)
-    overlap = T(q) @ b
+    r, overlap, times_q = tall_qr_multiply(f, b)
 
     def backward(g):
         through_degrees = T(T(f) @ degrees)
-        return (b - q @ overlap) @ T(solve_triangle(r, overlap, False, False)) + through_degrees
+        return (b - times_q(overlap)) @ T(solve_triangle(r, overlap, False, False)) + through_degrees
 
     return overlap, backward
 

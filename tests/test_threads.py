@@ -11,13 +11,16 @@ import pytest
 import arrmb
 from arrmb import _threads, linalg
 from arrmb.layers import normalized_cuts_loss, second_order_pooling
-from arrmb.optim import AdamState, adam, sgd
+from arrmb.optim import AdamState, adam
 
 EPS = np.finfo("float32").eps
 COMPUTATIONS = {
     "pooling": second_order_pooling,
     "pooling, small side": lambda f: second_order_pooling(f.mT),
     "cuts": lambda f: normalized_cuts_loss(f * f + 0.1, np.arange(f.shape[-2]) % 2 + np.zeros(f.shape[:-1], int)),
+    "cuts, many channels": lambda f: COMPUTATIONS["cuts"](
+        arrmb.namespace(f).concat([f, f**2, f**3, f**4, f**5], axis=-1)
+    ),
     "eigh": lambda f: linalg.eigh(f[..., :4, :])[1] ** 2,
     "svd": lambda f: linalg.svd(f, full_matrices=False)[0] ** 2,
     "projector": linalg.projector,
@@ -51,33 +54,41 @@ def test_threads_change_nothing(name, batch, monkeypatch, request):
         np.testing.assert_allclose(found, expected, rtol=0.0, atol=2.0 * EPS * np.max(np.abs(expected)))
 
 
-@pytest.mark.parametrize("shape", [(), (7,), (20,), (5, 9), (1, 9), (3, 2, 4), (0, 3)], ids=str)
-@pytest.mark.parametrize("step", [adam, sgd])
-def test_blocks_of_parameters_change_nothing(step, shape, monkeypatch, request):
-    """To the bit: each entry is its own. Transposed gradients are what a product leaves behind."""
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+@pytest.mark.parametrize("shape", [(), (7,), (20,), (5, 3), (9, 1, 2), (5, 9), (0, 3)], ids=str)
+def test_blocks_of_parameters_change_nothing(shape, dtype, monkeypatch, request):
+    """To the bit, since each entry is its own, whatever the layout of each array."""
     rng = np.random.default_rng(0)
-    p, g, m, v = (rng.random((2, *shape[::-1])).T.astype("float32") for _ in range(4))
-    options = {"weight_decay": 0.1} if step is adam else {"weight_decay": 0.1, "momentum": 0.9, "nesterov": True}
+    p, g, m = (rng.random(shape).astype(dtype) for _ in range(3))
+    p, v = np.asarray(p.T.copy().T), rng.random(shape).astype(p.real.dtype)
 
     def moved():
-        state = AdamState(3, [m], [v]) if step is adam else [m]
-        return arrmb.tree.flatten(step([p], [g], state, lr=0.1, **options))[0]
+        return arrmb.tree.flatten(adam([p], [g], AdamState(3, [m], [v]), lr=0.1, weight_decay=0.1))[0]
 
     monkeypatch.setattr(_threads, "BLOCK", np.inf)
     alone = moved()
     request.getfixturevalue("three_threads")
-    assert len(alone) == (4 if step is adam else 2)
-    for found, expected in zip(moved(), alone):
-        np.testing.assert_array_equal(found, expected, strict=True)
+    runs, each = [], _threads.each
+    monkeypatch.setattr(_threads, "each", lambda *args: runs.append(1) or each(*args))
+    found = moved()
+    assert len(runs) == (shape in [(20,), (5, 3), (9, 1, 2)])  # at least 8 entries, rows of at most 4
+    assert len(found) == 4  # the number of steps too
+    for y, expected in zip(found, alone):
+        np.testing.assert_array_equal(y, expected, strict=True)
 
 
-@pytest.mark.parametrize("step", [adam, sgd])
-def test_rates_are_differentiated_beside_blocks(step, three_threads):
-    """The first step goes along -g, or its sign, by the rate."""
-    p, g = np.zeros((6, 5)), np.random.default_rng(0).uniform(1.0, 2.0, (6, 5))
-    state = AdamState(0, [p], [p]) if step is adam else [p]
-    slope = arrmb.grad(lambda rate: arrmb.namespace(rate).sum(step([p], [g], state, lr=rate)[0][0]))(np.asarray(0.1))
-    np.testing.assert_allclose(slope, -30.0 if step is adam else -np.sum(g), rtol=1e-7)  # eps of adam: 1e-8
+@pytest.mark.parametrize("of", ["rate", "gradients"])
+def test_steps_are_differentiated_beside_blocks(of, three_threads):
+    """The first step of Adam goes along the sign of -g, by the rate."""
+    p, g, rate = np.zeros((6, 2)), np.random.default_rng(0).uniform(1.0, 2.0, (6, 2)), np.asarray(0.1)
+
+    def moved(x):
+        g_, rate_ = (g, x) if of == "rate" else (x, rate)
+        return arrmb.namespace(x).sum(adam([p], [g_], AdamState(0, [p], [p]), lr=rate_)[0][0])
+
+    slope = arrmb.grad(moved)(rate if of == "rate" else g)
+    expected = -12.0 if of == "rate" else np.zeros_like(g)
+    np.testing.assert_allclose(slope, expected, rtol=1e-7, atol=1e-8)  # Adam's eps, 1e-8, beside |g|
 
 
 @pytest.mark.parametrize(

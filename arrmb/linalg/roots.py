@@ -85,7 +85,7 @@ def by_products(name, x, method, iterations, only=None):
         return x + 0.0 if only else (x + 0.0, x + 0.0)
     try:
         with _check.backend_errors(name, "x", _check.DIVERGED):
-            if op is _newton_schulz and iterations is not None:  # few steps are a map of their own
+            if op is _newton_schulz and iterations is not None:  # a map of its own: it need not converge
                 return op(x, iterations=steps, only=only)
             root, inverse = op(x, iterations=steps)
     except Diverged as error:

@@ -15,16 +15,21 @@ from ..tape.core import Op
 # A vector a takes part as a row (1, n), a vector b as a column (n, 1); the axis of 1 is missing from y.
 
 
+def _times(a, b):
+    """A B; PyTorch's operator does not promote, the function of its namespace does."""
+    return product(a, b) if a.dtype == b.dtype else namespace(a, b).matmul(a, b)
+
+
 def _forward(a, b):
-    return product(a, b), (a, b)
+    return _times(a, b), (a, b)
 
 
 def _da(saved, da):
-    return product(da, saved[1])
+    return _times(da, saved[1])
 
 
 def _db(saved, db):
-    return product(saved[0], db)
+    return _times(saved[0], db)
 
 
 def _abar(saved, ybar):
@@ -33,7 +38,7 @@ def _abar(saved, ybar):
         return ybar[..., None] * conj(b)
     if len(a.shape) == 1:
         return (ybar[..., None, :] @ H(b))[..., 0, :]
-    return product(ybar, H(b))
+    return _times(ybar, H(b))
 
 
 def _bbar(saved, ybar):
@@ -44,7 +49,7 @@ def _bbar(saved, ybar):
         return (H(a) @ ybar[..., None])[..., 0]
     if len(b.shape) == 2 and len(a.shape) > 2:  # the sum over the batch is part of one product, not taken afterwards
         a, ybar = _rows(a), _rows(ybar)
-    return product(H(a), ybar)
+    return _times(H(a), ybar)
 
 
 def _rows(x):

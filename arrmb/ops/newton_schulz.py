@@ -134,8 +134,12 @@ def _adjoint(saved, *bars):
 
 def _before(y, z, t, ybar, zbar):
     """The cotangents of Y and Z from those after a step, of which one may be None, zero."""
-    parts = ([] if ybar is None else [H(y) @ ybar]) + ([] if zbar is None else [zbar @ H(z)])
-    tbar = sum(parts[1:], parts[0])
+    if zbar is None:
+        tbar = H(y) @ ybar
+    elif ybar is None:
+        tbar = zbar @ H(z)
+    else:
+        tbar = H(y) @ ybar + zbar @ H(z)
     tbar *= -0.5  # in place, here and in T: memory that is not at hand costs more than the product
     through_y, through_z = H(z) @ tbar, tbar @ H(y)
     return (

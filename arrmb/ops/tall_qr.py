@@ -53,7 +53,7 @@ def tall_qr_multiply(a, b, entries=ENTRIES):
     r, p, through = tall_qr_multiply(rs, ps, entries)
 
     def times(c):
-        c = through(c)
+        c, work = through(c), math.prod(a.shape) * c.shape[-1]
         ys = each(lambda i: blocks[i][2](c[..., i * n : (i + 1) * n, :]), range(len(blocks)), a, work)
         return xp.concat(ys, axis=-2)
 

@@ -251,3 +251,13 @@ def test_rank_of_odd_matrices(backend):
     if backend.name != "cupy":
         with pytest.raises(ValueError, match=r"^matrix_rank: x has NaN or inf"):
             linalg.matrix_rank(backend.put(np.full((2, 2), np.nan), "float64"))
+
+
+def test_matmul_promotes(backend):
+    """Raw and traced, forwards and backwards, on every backend."""
+    a, b = backend.put(np.ones((2, 3)), "float32"), backend.put(np.ones((3, 4)), "float64")
+    y, pullback = arrmb.vjp(linalg.matmul, a, b)
+    assert np.asarray(backend.get(linalg.matmul(a, b))).dtype == np.asarray(backend.get(y)).dtype == np.float64
+    abar, bbar = pullback(y)
+    assert abar.dtype == a.dtype and bbar.dtype == b.dtype
+    np.testing.assert_array_equal(backend.get(abar), np.full((2, 3), 12.0))
