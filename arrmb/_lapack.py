@@ -120,7 +120,10 @@ def hermitian_square(q):
 
 
 def plus_adjoint(x):
-    """X + X^H; a large matrix of NumPy by tiles, since each entry of a column is in another page of memory."""
+    """X + X^H, of traced arrays too.
+
+    A large matrix of NumPy by tiles: each entry of a column is in another page of memory.
+    """
     n = x.shape[-1]
     if is_traced(x) or _backend(x) != "numpy" or n < 1024:
         return x + H(x)

@@ -28,10 +28,9 @@ def over_batch(forward, *rules, cost=1.0):
 
     ``cost``, fitted to measured times, is about the number of products with a matrix of its size that the longest call
     of LAPACK in it is worth: less than 1 where an op is many short calls from Python, at each of which Python's lock is
-    handed over. One thread is left with
-    arguments that have not got the same batch; with ``gauge="raise"``, whose message counts the matrices; and with
-    parameters of which ``by_matrix`` is false, because they hold arrays of the whole batch or call functions of the
-    user's.
+    handed over. One thread is left with arguments that have not got the same batch; with ``gauge="raise"``, whose
+    message counts the matrices; and with parameters of which ``by_matrix`` is false, because they hold arrays of the
+    whole batch or call functions of the user's.
     """
 
     @functools.wraps(forward)
@@ -178,7 +177,8 @@ def by_blocks(function, arrays):
             result[part] = y
 
     put(first, found)
-    each(lambda part: put(part, function(*(a[part] for a in arrays))), others, x, 4 * x.size)  # memory waits
+    work = 4 * x.size  # entry by entry it is memory that takes the time: measured as if it were so many multiplications
+    each(lambda part: put(part, function(*(a[part] for a in arrays))), others, x, work)
     return results
 
 

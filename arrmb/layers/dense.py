@@ -55,7 +55,7 @@ def affine(x, weight, bias):
     """``x @ weight + bias`` with x (..., k) as the rows of one matrix: one large product, not many small ones."""
     xp = namespace(x, weight)
     *batch, k = x.shape
-    y = matmul(xp.reshape(x, (math.prod(batch), k)), weight)  # not BLAS's threads, which spin on after a product
+    y = matmul(xp.reshape(x, (math.prod(batch), k)), weight)  # the op's threads: BLAS's would spin on
     if bias is not None:
         y = namespace(y, bias).add(y, bias)
     return namespace(y).reshape(y, (*batch, weight.shape[-1]))

@@ -92,7 +92,7 @@ def by_products(name, x, method, iterations, only=None):
         raise ValueError(f"{name}: argument x must be positive definite: {error}; {_REMEDY}") from None
     if on_host(x):
         _must_have_converged(name, raw(root), raw(inverse), method, steps)
-    return {None: (root, inverse), "root": root, "inverse": inverse}[only]
+    return (root, inverse) if only is None else root if only == "root" else inverse
 
 
 _OR_EIGH = ("", ', or "eigh"')

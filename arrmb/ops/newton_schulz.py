@@ -89,7 +89,7 @@ def _forward(x, *, iterations, only=None):
 
 
 def _chosen(only, r, w):
-    return {None: (r, w), "root": r, "inverse": w}[only]
+    return (r, w) if only is None else r if only == "root" else w
 
 
 def _variation(saved, dx):

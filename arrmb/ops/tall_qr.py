@@ -16,7 +16,7 @@ from .._lapack import qr as _backend_qr
 from .._threads import each
 from .._xp import H, namespace, on_host
 
-ENTRIES = 2**16  # of a block
+ENTRIES = 2**16  # numbers in a block: it stays in a core's cache
 
 
 def tall_qr(a, entries=ENTRIES):

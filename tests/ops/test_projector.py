@@ -176,7 +176,7 @@ def test_pullback_of_a_large_projector_is_differentiated(backend):
     a, bar = (backend.put(x, "float64") for x in (d.normal(1030, 2), d.normal(1030, 1030)))
     pullback = arrmb.vjp(projector, a)[1]
     value, slope = arrmb.jvp(lambda bar: pullback(bar)[0], (bar,), (bar,))
-    np.testing.assert_allclose(backend.get(slope), backend.get(value), atol=1e-13)
+    np.testing.assert_array_equal(backend.get(slope), backend.get(value))
 
 
 def test_float32_rank_of_a_tall_matrix(backend):
