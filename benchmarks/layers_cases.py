@@ -42,7 +42,6 @@ class Case:
     floor: Any  # (*arrays) -> outputs, function of the cotangents
     signs: Any = None  # (outputs) -> arrays of 1 and -1 by which outputs are multiplied: what each library chooses
     symmetric: bool = False  # the gradient counts up to a skew-symmetric part
-    compiled: bool = False  # torch.compile takes part: compiling takes long
 
     def calls(self, lib, size, dtype):
         """The computation in the library ``lib``: functions without arguments, by mode, that end when all is done."""
@@ -208,7 +207,7 @@ def ours_svd(x):
 CASES = {
     case.name: case
     for case in (
-        Case("pooling, log", features, second_order_pooling, pooled(spectral(_log)), floors.pooling, compiled=True),
+        Case("pooling, log", features, second_order_pooling, pooled(spectral(_log)), floors.pooling),
         Case(
             "pooling, power ½",
             features,

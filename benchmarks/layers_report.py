@@ -29,8 +29,7 @@ the median over the rounds. Values and gradients of all libraries were compared 
 
 * **×torch, ×JAX, ...**: the peer's time divided by arrmb's, the geometric mean over the sizes, and the range. Above 1,
   arrmb is faster. The peer does the same computation with its own decomposition and its own derivatives: PyTorch as it
-  stands and through `torch.compile` (log pooling and the training step, single precision), JAX under `jit`, compiled
-  before the clock starts, autograd on NumPy.
+  stands and through `torch.compile`, JAX under `jit`, both compiled before the clock starts, autograd on NumPy.
 * **of the floor**: arrmb's time divided by that of the bare calls which no implementation avoids, one factorization and
   the products of matrices (`layers_floors.py`), on one thread: 1 would be no overhead at all. Below 1, arrmb has a
   faster way to one of these calls than the backend's own.
@@ -169,9 +168,8 @@ def section(found):
         lines += [*layers_growth.table(found["growth"]), ""]
     lines += ["<details><summary>Every size, forward + backward: milliseconds, spread, ratio, memory</summary>", ""]
     lines += [*_without_means(details(found, ("forward + backward",))), "", "</details>", ""]
-    left_out = {k: v for k, v in found["absent"].items() if "takes part in" not in v}
-    if left_out:
-        lines += ["Without:", "", *(f"* {name}: {reason}" for name, reason in left_out.items()), ""]
+    if found["absent"]:
+        lines += ["Without:", "", *(f"* {name}: {reason}" for name, reason in found["absent"].items()), ""]
     return lines
 
 

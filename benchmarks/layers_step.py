@@ -122,10 +122,6 @@ def _torch(lib, pixels, labels, weights):
     torch = lib.torch
     weights = [w.clone().requires_grad_() for w in weights]
     optimizer = torch.optim.AdamW(weights, lr=example.RATE, weight_decay=example.DECAY)
-    if lib.name == "torch.compile" and pixels.dtype != torch.float32:
-        from layers_common import Absent
-
-        raise Absent(lib.ONLY)
     loss = lib.function(lambda: peer_loss(lib, weights, pixels, labels))
 
     def forward():

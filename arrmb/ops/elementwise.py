@@ -13,7 +13,7 @@ sqrt, log, reciprocal at 0, asin, acos, atanh at ±1: the derivative is infinite
 such entries, replace them before the function as well as after: where(x > 0, log(where(x > 0, x, 1.0)), 0.0).
 """
 
-from .._xp import conj, eps, is_complex, is_traced, namespace
+from .._xp import conj, is_complex, is_traced, namespace
 from .._xp import real as real_part
 from ..tape.core import Op
 
@@ -27,6 +27,10 @@ def elementwise(name, derivative):
         y = function(x)
         return y, (x, y)
 
+    return _op(name, forward, derivative)
+
+
+def _op(name, forward, derivative):
     def variation(saved, dx):
         return derivative(*saved) * dx
 
@@ -90,14 +94,21 @@ def _atanh_derivative(x, y):
     return namespace(x).where(near, 1.0 / (1.0 - small * small), 1.0 / (1.0 - x) / (1.0 + x))
 
 
-def _tanh_derivative(x, y):  # 1/cosh²: far from 0, 1 - y² is rounding error
-    xp = namespace(x)
-    largest = 44.0 if eps(x) > 1e-10 else 354.0  # the end of the range of 1/cosh², and cosh has not overflowed
-    sech = 1.0 / _cosh(xp.where(xp.abs(real_part(x)) > largest, largest, x))
-    return sech * sech
+_sqrt, _sin, _cos, _sinh, _cosh, _tanh, _exp = map(_f, ("sqrt", "sin", "cos", "sinh", "cosh", "tanh", "exp"))
 
 
-_sqrt, _sin, _cos, _sinh, _cosh, _exp = map(_f, ("sqrt", "sin", "cos", "sinh", "cosh", "exp"))
+# 1/cosh², the derivative of tanh: far from 0, where 1 - y² is rounding error and cosh overflows, as exact as near it
+
+
+def _sech2_forward(x):
+    size = namespace(x).where(real_part(x) < 0.0, -x, x) if is_complex(x) else namespace(x).abs(x)
+    e = _exp(-2.0 * size)
+    d = 1.0 + e
+    y = 4.0 * e / (d * d)
+    return y, (x, y)
+
+
+_sech2 = _op("sech2", _sech2_forward, lambda x, y: -2.0 * _tanh(x) * y)
 
 exp = elementwise("exp", lambda x, y: y)
 expm1 = elementwise("expm1", lambda x, y: _exp(x))  # not y + 1, which has lost the small values
@@ -116,7 +127,7 @@ acos = elementwise("acos", lambda x, y: -_asin_derivative(x, y))
 atan = elementwise("atan", _atan_derivative)
 sinh = elementwise("sinh", lambda x, y: _cosh(x))
 cosh = elementwise("cosh", lambda x, y: _sinh(x))
-tanh = elementwise("tanh", _tanh_derivative)
+tanh = elementwise("tanh", lambda x, y: _sech2(x))
 asinh = elementwise("asinh", _asinh_derivative)
 acosh = elementwise("acosh", lambda x, y: 1.0 / (_sqrt(x - 1.0) * _sqrt(x + 1.0)))
 atanh = elementwise("atanh", _atanh_derivative)

@@ -26,9 +26,10 @@ def reduced_axes(ndim, axis):
 
 def _spread(ybar, shape, *, axis, keepdims):
     xp = namespace(ybar)
-    axes = reduced_axes(len(shape), axis)
-    kept = tuple([1 if i in axes else n for i, n in enumerate(shape)])
-    return xp.broadcast_to(xp.reshape(ybar, kept), shape)
+    if ybar.shape != ():
+        axes = reduced_axes(len(shape), axis)
+        ybar = xp.reshape(ybar, tuple([1 if i in axes else n for i, n in enumerate(shape)]))
+    return xp.broadcast_to(ybar, shape)
 
 
 sum = linear("sum", lambda x, *, axis, keepdims: namespace(x).sum(x, axis=axis, keepdims=keepdims), _spread)

@@ -30,8 +30,8 @@ def operand(self, other):
 
 def _binary(op):
     def method(self, other):
-        if type(other) is float:  # the short way: the same as the last line
-            return self.trace.run(op, (self, other), {})
+        if type(other) is float or (type(other) is Traced and other.trace is self.trace):
+            return self.trace.run(op, (self, other), {})  # the short way: the same as the last line
         if type(other) is not Traced:
             other = operand(self, other)
             if other is NotImplemented:
