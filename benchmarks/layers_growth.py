@@ -1,35 +1,39 @@
 """How time grows with locations, channels and batch: exponents fitted to times, two of the three held."""
 
+import argparse
+
 import layers
 import numpy as np
+from layers_cases import CASES
 
-SERIES = {
-    "locations, 8 × n × 64": [(8, n, 64) for n in (784, 1568, 3136, 6272, 12544)],
-    "channels, 4 × 784 × d": [(4, 784, d) for d in (32, 64, 128, 256, 512)],
-    "batch, b × 196 × 64": [(b, 196, 64) for b in (4, 8, 16, 32, 64)],
-}
-VARIES = (1, 2, 0)  # which part of the size does in each
-CASES = ("pooling, log",)
+OF_MATRICES = ("eigh", "logmh", "sqrtmh", "invsqrtmh", "cholesky")  # of channels × channels: no locations
+WIDE = ("projector",)  # its result has locations × locations
+LIBRARIES = ("arrmb", "floor", "torch", "jax")
+LOCATIONS = [(8, n, 64) for n in (784, 1568, 3136, 6272, 12544)]
+SERIES = (  # what grows, which part of a size that is, computations, sizes
+    ("locations, 8 × n × 64", 1, [name for name in CASES if name not in OF_MATRICES + WIDE], LOCATIONS),
+    ("locations, 8 × n × 64", 1, WIDE, LOCATIONS[:3]),
+    ("channels, 4 × 784 × d", 2, list(CASES), [(4, 784, d) for d in (32, 64, 128, 256, 512)]),
+    ("batch, b × 196 × 64", 0, list(CASES), [(b, 196, 64) for b in (4, 8, 16, 32, 64)]),
+)
 
 
 def growth(options, series=SERIES):
     """Rows: case, what grows, library, exponent, and the largest deviation of a time from the fitted power."""
-    import argparse
-
     rows = []
-    for (name, sizes), axis in zip(series.items(), VARIES):
-        few = argparse.Namespace(**vars(options))
-        few.cases, few.sizes, few.dtypes, few.modes = CASES, sizes, ["float32"], ["forward + backward"]
-        few.libraries = [lib for lib in options.libraries if lib in ("arrmb", "floor", "torch")]
-        few.threads, few.memory = options.threads[:1], False
+    few = argparse.Namespace(**vars(options))
+    few.dtypes, few.modes, few.threads = ["float32"], ["forward + backward"], options.threads[:1]
+    few.memory, few.json = False, None
+    few.libraries = [name for name in options.libraries if name in LIBRARIES]
+    for name, part, few.cases, few.sizes in series:
         found = layers.run(few)["rows"]
-        for case in CASES:
+        for case in few.cases:
             for library in few.libraries:
-                times = {row["size"][axis]: row["seconds"] for row in found if row["library"] == library}
+                times = {r["size"][part]: r["seconds"] for r in found if (r["case"], r["library"]) == (case, library)}
                 if len(times) > 1:
                     exponent, off = fit(times)
                     rows.append({"case": case, "series": name, "library": library, "exponent": exponent, "off": off})
-    return rows
+    return sorted(rows, key=lambda row: list(CASES).index(row["case"]))
 
 
 def fit(times):
@@ -43,7 +47,7 @@ def table(rows):
     names = list(dict.fromkeys(row["library"] for row in rows))
     lines = [
         "Growth of the time, forward + backward, float32, fewest threads: exponent p of a fitted c n^p, and the "
-        "distance of the time that is farthest from it.",
+        "distance of the time that is farthest from it. Fixed sizes and ranges: `layers_growth.py`.",
         "",
         f"| computation | grows with | {' | '.join(names)} |",
         "|---" * (2 + len(names)) + "|",
