@@ -119,20 +119,26 @@ def hermitian_square(q):
     return sym(y)
 
 
-def plus_adjoint(x):
-    """X + X^H, of traced arrays too.
+def times_twice_sym(x, b):
+    """(X + X^H) B, of traced arrays too.
 
-    A large matrix of NumPy by tiles: each entry of a column is in another page of memory.
+    A large X of NumPy by blocks of rows: the sum needs no second array like X, which the system would have to find
+    anew in each pass. In a block by tiles: each entry of a column of X is in another page of memory.
     """
     n = x.shape[-1]
     if is_traced(x) or _backend(x) != "numpy" or n < 1024:
-        return x + H(x)
-    y, other = x.copy(), H(x)
-    starts = range(0, n, 128)
-    for i in starts:
-        for j in starts:
-            y[..., i : i + 128, j : j + 128] += other[..., i : i + 128, j : j + 128]
-    return y
+        return (x + H(x)) @ b
+    import numpy as np
+
+    def block(first):
+        y = x[..., first : first + 512, :].copy()
+        for i in range(0, y.shape[-2], 64):
+            for j in range(0, n, 64):
+                tile = x[..., j : j + 64, first + i : first + i + 64].copy()
+                y[..., i : i + 64, j : j + 64] += H(tile)
+        return y @ b
+
+    return np.concatenate([block(first) for first in range(0, n, 512)], axis=-2)
 
 
 def qr(x):

@@ -100,10 +100,10 @@ def guard(options, measure=measure, path=RECORDED):
         return 1
     where = machine if machine in recorded else f"{machine}, which has no record: held to the lowest of all machines"
     print(f"PyTorch's time divided by arrmb's, one thread, {MODE}; {where}")
-    print(f"{'':40}{'now':>8}{'recorded':>10}")
+    print(f"{'':44}{'now':>8}{'recorded':>10}")
     for name, ratio in found.items():
         mark = f"   fallen by more than {SLACK:.0%}" if name in below else ""
-        print(f"{name:40}{ratio:8.2f}{held.get(name, float('nan')):10.2f}{mark}")
+        print(f"{name:44}{ratio:8.2f}{held.get(name, float('nan')):10.2f}{mark}")
     if not held:
         print(f"{path.name} has no ratios: record some with --quick --record")
         return 1

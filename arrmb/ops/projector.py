@@ -29,7 +29,7 @@ Exact at any order: second and higher orders run on A and its inverse X = A⁺, 
 A and X, so ties of singular values do not matter.
 """
 
-from .._lapack import hermitian_square, plus_adjoint, solve_triangle
+from .._lapack import hermitian_square, solve_triangle, times_twice_sym
 from .._lapack import svd as _backend_svd
 from .._threads import over_batch
 from .._xp import H, conj, diag_part, eps, eye_like, namespace, on_host, raw, real, sym
@@ -108,7 +108,7 @@ def _projector_variation(saved, da):
 
 def _projector_adjoint(saved, pbar):
     q, c, g = saved
-    return _off(q, c, plus_adjoint(pbar) @ (q @ g))
+    return _off(q, c, times_twice_sym(pbar, q @ g))
 
 
 # project

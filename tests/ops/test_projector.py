@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import arrmb
-from arrmb._lapack import plus_adjoint
+from arrmb._lapack import times_twice_sym
 from arrmb.ops.projector import distance, project, projector
 from arrmb.ops.tall_qr import tall_qr, tall_qr_multiply
 from arrmb.testing import Draw
@@ -165,9 +165,12 @@ def test_tall_qr_multiply(check, m, n, columns):
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (1023, 1023), (1024, 1024), (2, 1100, 1100)], ids=str)
-def test_plus_adjoint(check, shape):
-    x = Draw(3, check.dtype.startswith("complex")).normal(*shape).astype(check.dtype)
-    np.testing.assert_array_equal(check.backend.get(plus_adjoint(check.backend.put(x, check.dtype))), x + _h(x))
+def test_times_twice_sym(check, shape):
+    """Of whole numbers, which are added without rounding in any order."""
+    d = Draw(3, check.dtype.startswith("complex"))
+    x, b = (np.round(4.0 * d.normal(*s)).astype(check.dtype) for s in (shape, (*shape[:-1], 3)))
+    found = times_twice_sym(check.backend.put(x, check.dtype), check.backend.put(b, check.dtype))
+    np.testing.assert_array_equal(check.backend.get(found), (x + _h(x)) @ b)
 
 
 def test_pullback_of_a_large_projector_is_differentiated(backend):
