@@ -12,7 +12,7 @@ LIBRARIES = ("arrmb", "floor", "torch", "jax")
 LOCATIONS = [(8, n, 64) for n in (784, 1568, 3136, 6272, 12544)]
 SERIES = (  # what grows, which part of a size that is, computations, sizes
     ("locations, 8 × n × 64", 1, [name for name in CASES if name not in OF_MATRICES + WIDE], LOCATIONS),
-    ("locations, 8 × n × 64", 1, WIDE, LOCATIONS[:3]),
+    ("locations, 8 × n × 64, n ≤ 3136", 1, WIDE, LOCATIONS[:3]),
     ("channels, 4 × 784 × d", 2, list(CASES), [(4, 784, d) for d in (32, 64, 128, 256, 512)]),
     ("batch, b × 196 × 64", 0, list(CASES), [(b, 196, 64) for b in (4, 8, 16, 32, 64)]),
 )
@@ -25,12 +25,13 @@ def growth(options, series=SERIES):
     few.dtypes, few.modes, few.threads = ["float32"], ["forward + backward"], options.threads[:1]
     few.memory, few.json = False, None
     few.libraries = [name for name in options.libraries if name in LIBRARIES]
-    for name, part, few.cases, few.sizes in series:
-        found = layers.run(few)["rows"]
+    for name, part, cases, sizes in series:
+        few.cases, few.sizes = [case for case in cases if case in options.cases], sizes
+        found = layers.run(few)["rows"] if few.cases else []
         for case in few.cases:
             for library in few.libraries:
                 times = {r["size"][part]: r["seconds"] for r in found if (r["case"], r["library"]) == (case, library)}
-                if len(times) > 1:
+                if len(times) == len(sizes):  # one that is absent at a size has no fit
                     exponent, off = fit(times)
                     rows.append({"case": case, "series": name, "library": library, "exponent": exponent, "off": off})
     return sorted(rows, key=lambda row: list(CASES).index(row["case"]))

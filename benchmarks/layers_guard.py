@@ -1,8 +1,8 @@
 """The guard: arrmb's speed relative to a peer, measured in the same run, must not fall far below the recorded one.
 
 Ratios, never absolute times: PyTorch's time divided by arrmb's, on one thread, in processor time, which counts little
-of what else the machine does. ``recorded.json`` has them by machine; where a machine has no record, it is held to the
-lowest recorded ratio of all machines.
+of what else the machine does. ``recorded.json`` has them by machine; a machine that is not in it is held to the lowest
+recorded ratio of all machines.
 """
 
 import argparse
@@ -67,9 +67,10 @@ def measure(names, cells=CELLS, rounds=15, engine_rounds=30):
 
 def expected(recorded, machine):
     """The ratios to hold: this machine's, or the lowest of all."""
+    if machine in recorded:
+        return recorded[machine]
     names = dict.fromkeys(name for ratios in recorded.values() for name in ratios)
-    lowest = {name: min(ratios[name] for ratios in recorded.values() if name in ratios) for name in names}
-    return lowest | recorded.get(machine, {})
+    return {name: min(ratios[name] for ratios in recorded.values() if name in ratios) for name in names}
 
 
 def fallen(found, held):
@@ -103,7 +104,7 @@ def guard(options, measure=measure, path=RECORDED):
     print(f"{'':44}{'now':>8}{'recorded':>10}")
     for name, ratio in found.items():
         mark = f"   fallen by more than {SLACK:.0%}" if name in below else ""
-        print(f"{name:44}{ratio:8.2f}{held.get(name, float('nan')):10.2f}{mark}")
+        print(f"{name:44}{ratio:8.2f}{f'{held[name]:.2f}' if name in held else 'none':>10}{mark}")
     if not held:
         print(f"{path.name} has no ratios: record some with --quick --record")
         return 1

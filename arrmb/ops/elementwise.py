@@ -13,7 +13,7 @@ sqrt, log, reciprocal at 0, asin, acos, atanh at ±1: the derivative is infinite
 such entries, replace them before the function as well as after: where(x > 0, log(where(x > 0, x, 1.0)), 0.0).
 """
 
-from .._xp import conj, is_complex, is_traced, namespace
+from .._xp import conj, eps, is_complex, is_traced, namespace
 from .._xp import real as real_part
 from ..tape.core import Op
 
@@ -97,14 +97,22 @@ def _atanh_derivative(x, y):
 _sqrt, _sin, _cos, _sinh, _cosh, _tanh, _exp = map(_f, ("sqrt", "sin", "cos", "sinh", "cosh", "tanh", "exp"))
 
 
-# 1/cosh², the derivative of tanh: far from 0, where 1 - y² is rounding error and cosh overflows, as exact as near it
+# 1/cosh², the derivative of tanh: far from 0, 1 - y² is rounding error. An op, since its own derivatives are simple,
+# and those of the way in which it is computed are not (of |x|, and of what stands in for an overflow)
 
 
 def _sech2_forward(x):
-    size = namespace(x).where(real_part(x) < 0.0, -x, x) if is_complex(x) else namespace(x).abs(x)
-    e = _exp(-2.0 * size)
-    d = 1.0 + e
-    y = 4.0 * e / (d * d)
+    if is_traced(x):
+        y = _sech2(x)
+    elif is_complex(x):
+        xp = namespace(x)
+        largest = 44.0 if eps(x) > 1e-10 else 354.0  # the end of the range of 1/cosh², and cosh has not overflowed
+        sech = 1.0 / _cosh(xp.where(xp.abs(real_part(x)) > largest, largest, x))
+        y = sech * sech
+    else:
+        t = _exp(-namespace(x).abs(x))
+        sech = (t + t) / (1.0 + t * t)
+        y = sech * sech
     return y, (x, y)
 
 
