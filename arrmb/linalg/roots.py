@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from .._xp import eps, eye_like, namespace, on_host, raw
-from ..ops.newton_schulz import Diverged
+from ..ops.newton_schulz import Diverged, chosen
 from ..ops.newton_schulz import newton_schulz as _newton_schulz
 from ..ops.pade_sqrt import pade_root as _pade_root
 from ..ops.sign_iteration import sign_root as _sign_root
@@ -92,7 +92,7 @@ def by_products(name, x, method, iterations, only=None):
         raise ValueError(f"{name}: argument x must be positive definite: {error}; {_REMEDY}") from None
     if on_host(x):
         _must_have_converged(name, raw(root), raw(inverse), method, steps)
-    return (root, inverse) if only is None else root if only == "root" else inverse
+    return chosen(only, root, inverse)
 
 
 _OR_EIGH = ("", ', or "eigh"')

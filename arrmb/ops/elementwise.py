@@ -31,6 +31,8 @@ def elementwise(name, derivative):
 
 
 def _op(name, forward, derivative):
+    """An op from ``forward(x)``, which returns y = f(x) and (x, y), and ``derivative(x, y)``."""
+
     def variation(saved, dx):
         return derivative(*saved) * dx
 

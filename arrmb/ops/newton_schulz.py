@@ -85,10 +85,11 @@ def _forward(x, *, iterations, only=None):
     root = xp.sqrt(c)
     r = None if only == "inverse" else sym(y) * root
     w = None if only == "root" else sym(z) / root
-    return _chosen(only, r, w), (only, a, c, r, w, *steps)
+    return chosen(only, r, w), (only, a, c, r, w, *steps)
 
 
-def _chosen(only, r, w):
+def chosen(only, r, w):
+    """Both roots, or the one of them that ``only`` names."""
     return (r, w) if only is None else r if only == "root" else w
 
 
@@ -111,7 +112,7 @@ def _variation(saved, dx):
     root, half = xp.sqrt(c), 0.5 * (dc / c)
     dr = None if only == "inverse" else sym(dy) * root + r * half
     dw = None if only == "root" else sym(dz) / root - w * half
-    return _chosen(only, dr, dw)
+    return chosen(only, dr, dw)
 
 
 def _adjoint(saved, *bars):

@@ -186,7 +186,7 @@ CASES = {
     # small derivatives, to their own size
     "tanh, far": (on_one("tanh"), [20.0], [4 * math.exp(-40)], [-8 * math.exp(-40)]),
     "tanh, far left": (on_one("tanh"), [-30.0], [4 * math.exp(-60)], [8 * math.exp(-60)]),
-    "tanh, derivative of 1e-200": (on_one("tanh"), [230.0], [4 * math.exp(-460)], [-8 * math.exp(-460)]),
+    "tanh, second order far out": (on_one("tanh"), [330.0], [4 * math.exp(-660)], [-8 * math.exp(-660)]),
     "tanh, tiny": (on_one("tanh"), [1e-20], [1.0], [-2e-20]),
     "asin, tiny": (on_one("asin"), [1e-20], [1.0], [1e-20]),
     "acos, tiny": (on_one("acos"), [1e-20], [-1.0], [-1e-20]),
