@@ -94,7 +94,7 @@ def expmh(x, /):
 
 
 @documented
-def sqrtmh(x, /, *, method="eigh", iterations=None):
+def sqrtmh(x, /, *, method="eigh", iterations=None, precision=None):
     """Square root of Hermitian positive semidefinite matrices.
 
     Differentiable where ``x`` is positive definite. At a zero eigenvalue the derivative is infinite: it raises (on a
@@ -107,7 +107,7 @@ def sqrtmh(x, /, *, method="eigh", iterations=None):
         Positive semidefinite; eigenvalues that are negative by rounding are taken as 0.
     method : {"eigh", "newton-schulz", "sign", "pade"}
         The others than "eigh" consist of products of matrices, for positive definite ``x``: see `square_roots`.
-    iterations : int, optional
+    iterations, precision : optional
         Of these other methods.
 
     Returns
@@ -118,11 +118,11 @@ def sqrtmh(x, /, *, method="eigh", iterations=None):
     ------
     TypeError, ValueError
         ``x`` is not an array of floating-point square matrices, or (on a CPU) has a negative eigenvalue."""
-    return _root("sqrtmh", x, scalar.sqrt, method, iterations)
+    return _root("sqrtmh", x, scalar.sqrt, method, iterations, precision)
 
 
 @documented
-def invsqrtmh(x, /, *, method="eigh", iterations=None):
+def invsqrtmh(x, /, *, method="eigh", iterations=None, precision=None):
     """Inverse square root of Hermitian positive definite matrices, as in ZCA whitening.
 
     Parameters
@@ -131,7 +131,7 @@ def invsqrtmh(x, /, *, method="eigh", iterations=None):
         Positive definite.
     method : {"eigh", "newton-schulz", "sign", "pade"}
         The others than "eigh" consist of products of matrices: see `square_roots`.
-    iterations : int, optional
+    iterations, precision : optional
         Of these other methods.
 
     Returns
@@ -142,14 +142,15 @@ def invsqrtmh(x, /, *, method="eigh", iterations=None):
     ------
     TypeError, ValueError
         ``x`` is not an array of floating-point square matrices, or (on a CPU) not positive definite."""
-    return _root("invsqrtmh", x, scalar.invsqrt, method, iterations)
+    return _root("invsqrtmh", x, scalar.invsqrt, method, iterations, precision)
 
 
-def _root(name, x, kernel, method, iterations):
+def _root(name, x, kernel, method, iterations, precision):
     if method != "eigh":
-        return roots.by_products(name, x, method, iterations, "inverse" if name == "invsqrtmh" else "root")
-    if iterations is not None:
-        raise ValueError(f'{name}: iterations is an option of the other methods than "eigh", got {iterations!r}')
+        return roots.by_products(name, x, method, iterations, precision, "inverse" if name == "invsqrtmh" else "root")
+    for option, value in (("iterations", iterations), ("precision", precision)):
+        if value is not None:
+            raise ValueError(f'{name}: {option} is an option of the other methods than "eigh", got {value!r}')
     return apply_kernel(name, x, kernel)
 
 

@@ -30,6 +30,7 @@ square root where the iteration has converged. A negative eigenvalue makes it di
 looked at.
 """
 
+from .._tf32 import products
 from .._threads import over_batch
 from .._xp import H, conj, eye_like, namespace, on_host, raw, real, sym
 from ..tape.core import Op
@@ -66,26 +67,26 @@ def bounded(p):
     return p
 
 
-def _forward(x, *, iterations, only=None):
+def _forward(x, *, iterations, only=None, precision=None):
     """R and W, or one of them: ``only`` is "root" or "inverse". The last step does not compute the other."""
-    xp = namespace(x)
+    xp, times = namespace(x), products(precision)
     x = sym(x)
     c = frobenius(x)
     a = x / c
     three = 3.0 * eye_like(a)
     t = 0.5 * (three - a)
-    y, z = a @ t, t
+    y, z = times(a, t), t
     steps = [t]
     for k in range(1, iterations):
-        t = three - bounded(z @ y)
+        t = three - bounded(times(z, y))
         t *= 0.5
         steps += [y, z, t]
         last = only if k == iterations - 1 else None
-        y, z = None if last == "inverse" else y @ t, None if last == "root" else t @ z
+        y, z = None if last == "inverse" else times(y, t), None if last == "root" else times(t, z)
     root = xp.sqrt(c)
     r = None if only == "inverse" else sym(y) * root
     w = None if only == "root" else sym(z) / root
-    return chosen(only, r, w), (only, a, c, r, w, *steps)
+    return chosen(only, r, w), (only, precision, a, c, r, w, *steps)
 
 
 def chosen(only, r, w):
@@ -94,20 +95,20 @@ def chosen(only, r, w):
 
 
 def _variation(saved, dx):
-    only, a, c, r, w, t, *steps = saved
-    xp = namespace(a, dx)
+    only, precision, a, c, r, w, t, *steps = saved
+    xp, times = namespace(a, dx), products(precision)
     dx = sym(dx)
     dc = dot(a, dx)
     da = (dx - a * dc) / c
     dt = -0.5 * da
-    dy, dz = da @ t + a @ dt, dt
+    dy, dz = times(da, t) + times(a, dt), dt
     for k in range(0, len(steps), 3):
         y, z, t = steps[k : k + 3]
-        dt = -0.5 * (dz @ y + z @ dy)
+        dt = -0.5 * (times(dz, y) + times(z, dy))
         last = only if k + 3 == len(steps) else None
         dy, dz = (
-            None if last == "inverse" else dy @ t + y @ dt,
-            None if last == "root" else dt @ z + t @ dz,
+            None if last == "inverse" else times(dy, t) + times(y, dt),
+            None if last == "root" else times(dt, z) + times(t, dz),
         )
     root, half = xp.sqrt(c), 0.5 * (dc / c)
     dr = None if only == "inverse" else sym(dy) * root + r * half
@@ -116,7 +117,8 @@ def _variation(saved, dx):
 
 
 def _adjoint(saved, *bars):
-    only, a, c, r, w, t0, *steps = saved
+    only, precision, a, c, r, w, t0, *steps = saved
+    times = products(precision)
     rbar, wbar = {None: bars, "root": (*bars, None), "inverse": (None, *bars)}[only]
     xp = namespace(a, *(v for v in (rbar, wbar) if v is not None))
     root, cbar = xp.sqrt(c), 0.0  # cbar: 2c times the cotangent of c
@@ -126,26 +128,26 @@ def _adjoint(saved, *bars):
     if wbar is not None:
         zbar, cbar = sym(wbar) / root, cbar - dot(wbar, w)
     for k in range(len(steps) - 3, -1, -3):
-        ybar, zbar = _before(*steps[k : k + 3], ybar, zbar)
+        ybar, zbar = _before(times, *steps[k : k + 3], ybar, zbar)
     if ybar is None or zbar is None:  # after one step only
         ybar, zbar = (xp.zeros_like(a) if v is None else v for v in (ybar, zbar))
-    abar = sym(ybar @ H(t0) - 0.5 * (H(a) @ ybar + zbar))
+    abar = sym(times(ybar, H(t0)) - 0.5 * (times(H(a), ybar) + zbar))
     return (abar + a * (0.5 * cbar - dot(a, abar))) / c
 
 
-def _before(y, z, t, ybar, zbar):
+def _before(times, y, z, t, ybar, zbar):
     """The cotangents of Y and Z from those after a step, of which one may be None, zero."""
     if zbar is None:
-        tbar = H(y) @ ybar
+        tbar = times(H(y), ybar)
     elif ybar is None:
-        tbar = zbar @ H(z)
+        tbar = times(zbar, H(z))
     else:
-        tbar = H(y) @ ybar + zbar @ H(z)
+        tbar = times(H(y), ybar) + times(zbar, H(z))
     tbar *= -0.5  # in place, here and in T: memory that is not at hand costs more than the product
-    through_y, through_z = H(z) @ tbar, tbar @ H(y)
+    through_y, through_z = times(H(z), tbar), times(tbar, H(y))
     return (
-        through_y if ybar is None else ybar @ H(t) + through_y,
-        through_z if zbar is None else H(t) @ zbar + through_z,
+        through_y if ybar is None else times(ybar, H(t)) + through_y,
+        through_z if zbar is None else times(H(t), zbar) + through_z,
     )
 
 

@@ -40,6 +40,7 @@ is not a square root. Exact at any order, whatever multiplicities: the rules are
 import functools
 import math
 
+from .._tf32 import products
 from .._threads import over_batch
 from .._xp import H, eps, eye_like, is_traced, namespace, sym
 from ..tape.core import Op
@@ -88,39 +89,41 @@ def steps_for(low, tolerance):
 # L(S, G)
 
 
-def _lyapunov_forward(s, g, *, iterations):
+def _lyapunov_forward(s, g, *, iterations, precision=None):
+    how = {"iterations": iterations, "precision": precision}
     if is_traced(s) or is_traced(g):
-        y = lyapunov(s, g, iterations=iterations)
-        return y, (s, y, iterations)
+        y = lyapunov(s, g, **how)
+        return y, (s, y, how)
+    times = products(precision)
     s = sym(s)
-    s2 = s @ s
+    s2 = times(s, s)
     size = namespace(s).sqrt(frobenius(s2))
     b, b2, c = s / size, s2 / size / size, sym(g) / size
     schedule = scales(iterations, eps(s))
     for k, scale in enumerate(schedule):
-        b, b2, c = scale * b, scale * scale * (b2 if k == 0 else b @ b), scale * c
-        cb = c @ b
-        c = 1.5 * c - 0.5 * sym(b @ (2.0 * H(cb) - cb))
+        b, b2, c = scale * b, scale * scale * (b2 if k == 0 else times(b, b)), scale * c
+        cb = times(c, b)
+        c = 1.5 * c - 0.5 * sym(times(b, 2.0 * H(cb) - cb))
         if k + 1 < len(schedule):
-            b = 1.5 * b - 0.5 * (b @ b2)
+            b = 1.5 * b - 0.5 * times(b, b2)
     y = 0.5 * c
-    return y, (s, y, iterations)
+    return y, (s, y, how)
 
 
 def _lyapunov_ds(saved, ds):
-    s, y, iterations = saved
+    s, y, how = saved
     product = sym(ds) @ y
-    return -lyapunov(s, product + H(product), iterations=iterations)
+    return -lyapunov(s, product + H(product), **how)
 
 
 def _lyapunov_dg(saved, dg):
-    s, _, iterations = saved
-    return lyapunov(s, dg, iterations=iterations)
+    s, _, how = saved
+    return lyapunov(s, dg, **how)
 
 
 def _lyapunov_sbar(saved, ybar):
-    s, y, iterations = saved
-    product = lyapunov(s, ybar, iterations=iterations) @ y
+    s, y, how = saved
+    product = lyapunov(s, ybar, **how) @ y
     return -(product + H(product))
 
 
@@ -133,38 +136,40 @@ lyapunov = Op(
 # S and W
 
 
-def _root_forward(x, *, iterations):
+def _root_forward(x, *, iterations, precision=None):
+    how = {"iterations": iterations, "precision": precision}
     if is_traced(x):
-        s, w = sign_root(x, iterations=iterations)
-        return (s, w), (s, w, iterations)
+        s, w = sign_root(x, **how)
+        return (s, w), (s, w, how)
+    times = products(precision)
     x = sym(x)
     c = frobenius(x)
     a = x / c
     three = 3.0 * eye_like(a)
     y, z = a, None
     for scale in scales(iterations, eps(x)):
-        t = (0.5 * scale) * (three - scale * scale * (y if z is None else bounded(z @ y)))
-        y, z = y @ t, t if z is None else t @ z
+        t = (0.5 * scale) * (three - scale * scale * (y if z is None else bounded(times(z, y))))
+        y, z = times(y, t), t if z is None else times(t, z)
     root = namespace(x).sqrt(c)
     s, w = sym(y) * root, sym(z) / root
-    return (s, w), (s, w, iterations)
+    return (s, w), (s, w, how)
 
 
 def root_variation(saved, dx):
-    """dS and dW of any algorithm that has S and W; ``saved`` ends with the number of steps of a Lyapunov solve."""
-    s, w, iterations = saved
-    ds = lyapunov(s, dx, iterations=iterations)
+    """dS and dW of any algorithm that has S and W; ``saved`` ends with how to solve Lyapunov equations."""
+    s, w, how = saved
+    ds = lyapunov(s, dx, **how)
     return ds, -(w @ ds @ w)
 
 
 def root_adjoint(saved, sbar, wbar):
     """The transpose of `root_variation`."""
-    s, w, iterations = saved
+    s, w, how = saved
     g = sbar
     if wbar is not None:
         g = -(w @ sym(wbar) @ w)
         g = g if sbar is None else sbar + g
-    return lyapunov(s, g, iterations=iterations)
+    return lyapunov(s, g, **how)
 
 
 sign_root = Op("sign_root", *over_batch(_root_forward, root_variation, root_adjoint))
