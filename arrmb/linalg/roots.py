@@ -74,9 +74,10 @@ def square_roots(x, /, *, method="newton-schulz", iterations=None, precision=Non
     and what to choose when. Source: `arrmb.ops.newton_schulz`, `sign_iteration`, `pade_sqrt`.
 
     With ``precision="tf32"`` eps is 2^-11: at κ = 100 the root has an error of 1e-3, the gradient of 4e-3, and at 1e4
-    of 5e-3 and 0.03 ("sign") to 0.1 ("newton-schulz"). With "tf32x3" errors are 0.9 to 1.8 times those of float32. The
-    second and higher derivatives of "newton-schulz" stay in float32. While a product runs on PyTorch, those of other
-    threads take TF32 too.
+    of 5e-3 and 0.03 ("sign") to 0.1 ("newton-schulz"). With "tf32x3" errors are up to twice those of float32 for
+    matrices 128 × 128, and up to four times for 24 × 24, by simulation of tensor cores. The second and higher
+    derivatives of "newton-schulz" stay in float32. While a product runs on PyTorch, those of other threads take TF32
+    too.
     """
     return SquareRootsResult(*by_products("square_roots", x, method, iterations, precision))
 
