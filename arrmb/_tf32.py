@@ -9,8 +9,12 @@ are worth about one of float32:
     "tf32"      one product:    entries of A B to about 2^-11 |A||B|
     "tf32x3"    three products: entries of A B to about 2^-21 |A||B|, without the last one above
 
-It is a permission, as PyTorch's and JAX's own settings are: what has no tensor cores, or another dtype, computes as it
-always does.
+It is a permission, as PyTorch's and JAX's own settings are: where there are no such tensor cores (GPUs before compute
+capability 8.0), and in another dtype, products are what they always are. JAX does not say what its GPU can do: an older
+one gets the three products. JAX's own default on a GPU is TF32, so that "tf32" is the same there.
+
+The figures above are those of rounding to nearest. Tensor cores also cut off the sums inside them, by an amount that is
+not documented: `benchmarks/tf32.py` has a simulation of that, too.
 
 Source: Dekker, "A floating-point technique for extending the available precision" (1971), for the splitting; Ootomo and
 Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical peak performance"
@@ -20,8 +24,9 @@ Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing
 import contextlib
 import functools
 import operator
+import threading
 
-from ._xp import backend_of, eps, is_traced, namespace
+from ._xp import backend_of, eps, is_complex, is_traced, namespace
 
 PRECISIONS = ("tf32", "tf32x3")
 
@@ -32,30 +37,42 @@ def products(precision):
 
 
 def _product(precision, a, b):
-    times = _on_tensor_cores(a, b)
-    if times is None:
+    product = _tf32_product(a, b)
+    if product is None:
         return a @ b
     if precision == "tf32":
-        return times(a, b)
-    a1, b1 = _leading(a), _leading(b)
-    return times(a1, b1) + (times(a1, b - b1) + times(a - a1, b1))
+        return product(a, b)
+    a1 = _leading(a)
+    b1 = a1 if b is a else _leading(b)
+    return product(a1, b1) + (product(a1, b - b1) + product(a - a1, b1))
 
 
 def _leading(a):
-    """The first 11 significant bits of each entry (below 2^114), rounded to nearest; ``a - _leading(a)`` is exact."""
+    """Each entry to 11 significant bits, to nearest; ``a - _leading(a)`` is exact. NaN beyond 2^115, 4e34."""
+    if backend_of(namespace(a)) == "jax":
+        return _leading_in_jax(a)
     scaled = (2.0**13 + 1.0) * a
     return scaled - (scaled - a)
 
 
-def _on_tensor_cores(a, b):
-    """The product of ``a`` and ``b`` in TF32, as a function of two such arrays, or None."""
-    if is_traced(a) or is_traced(b) or eps(a) != 2.0**-23:
+def _leading_in_jax(a):
+    # its compiler may contract a product and a difference to one rounding, which would make the above the identity
+    from jax import lax
+
+    if is_complex(a):
+        return lax.complex(_leading_in_jax(a.real), _leading_in_jax(a.imag))
+    return lax.reduce_precision(a, exponent_bits=8, mantissa_bits=10)
+
+
+def _tf32_product(a, b):
+    """A function that multiplies such arrays as ``a`` and ``b`` in TF32, or None where there is none."""
+    if is_traced(a) or is_traced(b) or a.dtype != b.dtype or eps(a) != 2.0**-23:
         return None
     xp = namespace(a)
     backend = backend_of(xp)
-    if backend == "cupy":
+    if backend == "cupy" and _cupy_has_tf32(a):
         return functools.partial(_within, _cupy_mode)
-    if backend == "torch" and a.is_cuda:
+    if backend == "torch" and a.is_cuda and _torch_has_tf32(a):
         return functools.partial(_within, _torch_mode)
     if backend == "jax":
         import jax
@@ -70,9 +87,17 @@ def _within(mode, a, b):
         return a @ b
 
 
+# CuPy: a mode of the cuBLAS handle, of which each thread has its own. CUPY_TF32 is not for batches of matrices.
+
+
+def _cupy_has_tf32(a):
+    import cupy
+
+    return not cupy.cuda.runtime.is_hip and int(a.device.compute_capability) >= 80
+
+
 @contextlib.contextmanager
 def _cupy_mode():
-    """The cuBLAS handle that CuPy's products use. CuPy's own setting, CUPY_TF32, is not for batches of matrices."""
     import cupy
 
     cublas, handle = cupy.cuda.cublas, cupy.cuda.get_cublas_handle()
@@ -84,19 +109,36 @@ def _cupy_mode():
         cublas.setMathMode(handle, before)
 
 
+# PyTorch: a setting of the process. The first product to begin sets it, the last to end sets it back.
+
+_LOCK = threading.Lock()
+_running = []
+
+
+def _torch_has_tf32(a):
+    import torch
+
+    if torch.version.hip or not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        return False  # before 2.9 a setting could not be told from another, and be set back
+    return torch.cuda.get_device_capability(a.device) >= (8, 0)
+
+
 @contextlib.contextmanager
 def _torch_mode():
-    """PyTorch's setting, of the whole process. Before 2.9 it could not be told how it stands: it stays as it is."""
     import torch
 
     setting = torch.backends.cuda.matmul
-    before = getattr(setting, "fp32_precision", None)
-    if before is None:
-        yield
-        return
-    setting.allow_tf32 = True  # sets both of PyTorch's interfaces, which must not contradict each other
+    with _LOCK:
+        before = _running[0] if _running else setting.fp32_precision
+        _running.append(before)
+        if before != "tf32":
+            setting.allow_tf32 = True  # sets both of PyTorch's interfaces, which must not contradict each other
     try:
         yield
     finally:
-        setting.allow_tf32 = before == "tf32"
-        setting.fp32_precision = before
+        with _LOCK:
+            _running.pop()
+            if not _running and before != "tf32":
+                setting.allow_tf32 = False
+                # what is as in `torch.backends` goes on to follow it
+                setting.fp32_precision = "none" if before == torch.backends.fp32_precision else before

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 
-_NAMESPACES: dict = {}
+NAMESPACES: dict = {}  # by the type of an array, once seen
 _INEXACT: set = set()  # (array type, dtype), once seen
 _EPS: dict = {}
 # JAX's arrays, too, when they have values: its functions give the same results with `jax.jit`, where there are none
@@ -31,12 +31,12 @@ def namespace(*arrays):
         If there is no array, or if the arrays belong to different backends.
     """
     if len(arrays) == 1:  # by far the most frequent call
-        xp = _NAMESPACES.get(type(arrays[0]))
+        xp = NAMESPACES.get(type(arrays[0]))
         if xp is not None:
             return xp
     found = None
     for x in arrays:
-        xp = _NAMESPACES.get(type(x)) or _find_namespace(x)
+        xp = NAMESPACES.get(type(x)) or _find_namespace(x)
         if xp is None or xp is found:
             continue
         if found is None:
@@ -71,7 +71,7 @@ def _find_namespace(x):
     except TypeError:
         hint = ": use arrmb.plugins.chainer" if type(x).__module__.startswith("chainer.") else ""
         raise TypeError(f"expected an array (NumPy, CuPy, PyTorch, ...), got {type(x).__name__}{hint}") from None
-    _NAMESPACES[type(x)] = xp
+    NAMESPACES[type(x)] = xp
     return xp
 
 
@@ -82,7 +82,7 @@ def raw_namespace(xp):
 
 def is_array(x) -> bool:
     """Whether ``x`` is a raw (untraced) array of a known backend."""
-    if type(x) in _NAMESPACES:
+    if type(x) in NAMESPACES:
         return True
     import array_api_compat
 

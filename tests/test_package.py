@@ -89,7 +89,7 @@ def test_memory_stays_at_hand():
 
 # Layers from the ground up. A file may import from its own layer and from lower ones.
 LAYERS = [
-    ["_memory", "_threads", "_xp", "_batched", "_lapack", "_tf32", "tree"],
+    ["_memory", "_threads", "_xp", "_batched", "_lapack", "_tf32", "_fused", "tree"],
     ["tape.core"],
     ["ops"],
     ["linalg", "fft"],

@@ -82,7 +82,7 @@ def lu(x, /):
         ``x`` is not a floating-point array.
     ValueError
         ``x`` is not an array of matrices; where a derivative is taken (on a CPU), its first k columns are dependent: L
-        and U have none there.
+        and U have none there; a GPU gives NaN.
     ImportError
         NumPy and array-api-strict: SciPy is not installed.
 
@@ -118,8 +118,8 @@ def qr(x, /, *, mode="reduced", gauge="drop"):
         ``x`` is not a floating-point array.
     ValueError
         ``x`` is not an array of matrices, ``mode`` or ``gauge`` is unknown; where a derivative is taken (on a CPU), a
-        column depends on those before it: Q and R have none there; with ``gauge="raise"``, the loss depends on an
-        arbitrary choice.
+        column depends on those before it: Q and R have none there, a GPU gives NaN; with ``gauge="raise"``, the loss
+        depends on an arbitrary choice.
 
     Notes
     -----

@@ -178,10 +178,7 @@ def powmh(x, /, p):
         ``p`` is not a finite number, ``x`` is not an array of floating-point square matrices, or (on a CPU) it is not
         positive."""
     p = _finite("powmh", "p", p, "for a learnable exponent write expmh(p * logmh(x))")
-    kernel = scalar.power(p)
-    if p.is_integer():
-        kernel.remedy += "; for integer powers matrix_power"
-    return apply_kernel("powmh", x, kernel)
+    return apply_kernel("powmh", x, scalar.power(p))
 
 
 @documented

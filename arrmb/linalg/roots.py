@@ -43,8 +43,8 @@ def square_roots(x, /, *, method="newton-schulz", iterations=None, precision=Non
     precision : {None, "tf32", "tf32x3"}, optional
         A permission to multiply float32 and complex64 matrices on a GPU's tensor cores (CuPy, PyTorch from 2.9 on,
         JAX), with "newton-schulz" and "sign", forward and backward: in TF32, which has three digits ("tf32"), or by
-        three such products in the place of one, as accurate as float32 ("tf32x3"). Elsewhere, and with None, products
-        are the backend's own.
+        three such products in the place of one, for about float32's accuracy ("tf32x3"). Elsewhere, and with None,
+        products are the backend's own. Not measured on a GPU so far.
 
     Returns
     -------
@@ -74,10 +74,10 @@ def square_roots(x, /, *, method="newton-schulz", iterations=None, precision=Non
     and what to choose when. Source: `arrmb.ops.newton_schulz`, `sign_iteration`, `pade_sqrt`.
 
     With ``precision="tf32"`` eps is 2^-11: at κ = 100 the root has an error of 1e-3, the gradient of 4e-3, and at 1e4
-    of 5e-3 and 0.03 ("sign") to 0.1 ("newton-schulz"). With "tf32x3" errors are up to twice those of float32 for
-    matrices 128 × 128, and up to four times for 24 × 24, by simulation of tensor cores. The second and higher
-    derivatives of "newton-schulz" stay in float32. While a product runs on PyTorch, those of other threads take TF32
-    too.
+    of 5e-3 and 0.03 ("sign") to 0.1 ("newton-schulz"). With "tf32x3", in simulations of tensor cores with matrices
+    128 × 128, errors are up to twice those of float32; if sums are cut off in place of rounded, those of
+    "newton-schulz" up to 20 times. The second and higher derivatives of "newton-schulz" are the backend's own products.
+    While a product runs on PyTorch, those of other threads take TF32 too.
     """
     return SquareRootsResult(*by_products("square_roots", x, method, iterations, precision))
 

@@ -53,14 +53,12 @@ def nonzero(x):
 def descending(a, b):
     """The larger and the smaller of two points, entrywise."""
     xp = namespace(a)
-    a, b = xp.broadcast_arrays(a, b)
     return xp.maximum(a, b), xp.minimum(a, b)
 
 
 def ordered(a, b, c):
     """The three points in descending order, entrywise."""
     xp = namespace(a)
-    a, b, c = xp.broadcast_arrays(a, b, c)
     a, b = xp.maximum(a, b), xp.minimum(a, b)
     a, c = xp.maximum(a, c), xp.minimum(a, c)
     b, c = xp.maximum(b, c), xp.minimum(b, c)

@@ -12,6 +12,7 @@ A kernel that must see the whole batch at once, in one thread, has an attribute 
 
 from __future__ import annotations
 
+from .._fused import fused
 from .._xp import eps, is_traced, namespace, on_host
 from ..tape.core import Forward, Traced
 from . import divided
@@ -27,22 +28,24 @@ class ScalarFunction:
     f : callable
         The function, elementwise on arrays of any namespace.
     first : callable
-        ``first(a, b)`` = f[a,b] of broadcast arrays.
+        ``first(a, b)`` = f[a,b] of broadcast arrays, elementwise as `_fused.fused` asks.
     second : callable, optional
-        ``second(a, b, c)`` = f[a,b,c] of broadcast arrays.
+        ``second(a, b, c)`` = f[a,b,c] of broadcast arrays, likewise.
     taylor : callable, optional
         In place of ``second``: ``taylor(w) -> scale, terms`` for `divided.series`.
+    parameters : tuple of float
+        Further arguments of ``first`` and ``second``, after the arrays.
     domain : {"real", "nonzero", "positive", "nonnegative"}
         For which eigenvalues f is defined.
     kink : float, optional
         Where f has a kink: eigenvalues equal to it, to rounding, are on it.
     """
 
-    def __init__(self, name, f, *, first, second=None, taylor=None, domain="real", kink=None):
+    def __init__(self, name, f, *, first, second=None, taylor=None, parameters=(), domain="real", kink=None):
         self.name = name
         self.f = f
-        self.divided = first
-        self._second = second
+        self.divided = fused(f"arrmb_{name}_first", first, *parameters)
+        self._second = second and fused(f"arrmb_{name}_second", second, *parameters)
         self._taylor = taylor
         self.domain = domain
         self._kink = kink

@@ -15,12 +15,13 @@ Anderssen, Lukas, "Differentiation of matrix functionals using triangular factor
 theorem 1, for the square case.
 Domain: real or complex, batched, the first k columns independent; smooth for the pivots that the backend chose, exact
 at any order. Where the columns are dependent L and U have no derivative: the rules raise where values can be looked at
-and a pivot is 0 to rounding, and give inf or NaN elsewhere.
+and a pivot is 0 to rounding, and give NaN elsewhere.
 """
 
 from .._lapack import lu as _backend_lu
-from .._xp import H, diag_part, eps, is_traced, namespace, on_host, raw
+from .._xp import H, is_traced, namespace, raw
 from ..tape.core import Op
+from .qr import inverse_of_independent
 
 
 def _forward(x):
@@ -35,18 +36,12 @@ def _blocks(lower, upper):
 
 def _inverses(l1, u1):
     """L1^-1 and U1^-1, where no pivot is zero."""
-    below = raw(u1)
-    if on_host(below) and 0 not in below.shape:
-        xp = namespace(below)
-        rounding = max(10, below.shape[-1]) * eps(below) * xp.max(xp.abs(below), axis=-2)
-        zero = xp.abs(diag_part(below)) <= rounding
-        if bool(xp.any(zero)):
-            column = int(xp.argmax(xp.reshape(xp.astype(zero, xp.int64), (-1,)))) % below.shape[-1]
-            raise ValueError(
-                f"lu: column {column} of x depends linearly on those before it, to rounding: L and U have no "
-                "derivative; for the determinant use det or slogdet"
-            )
-    return namespace(l1).linalg.inv(l1), namespace(u1).linalg.inv(u1)
+    uinv = inverse_of_independent(
+        u1,
+        "lu: column {} of x depends linearly on those before it, to rounding: L and U have no derivative; for the "
+        "determinant use det or slogdet",
+    )
+    return namespace(l1).linalg.inv(l1), uinv
 
 
 def _variation(saved, dx):

@@ -59,7 +59,7 @@ def _forward(x, *, iterations):
         s, w = sym(y) * root, sym(z) / root
     # what K passes resolve, the Lyapunov solve must resolve too: ((1 - u)/(1 + u))^(2m)^K = eps/2 for u = √p
     low = min(0.5 * math.log(2.0 / eps(x)) / (2.0 * _M) ** iterations, 0.5)
-    return (s, w), (s, w, {"iterations": steps_for(low, eps(x))})
+    return (s, w), (s, w, {"iterations": steps_for(low, eps(x)), "precision": None})
 
 
 pade_root = Op("pade_root", *over_batch(_forward, root_variation, root_adjoint))

@@ -22,7 +22,7 @@ full column rank in forward and reverse mode algorithmic differentiation" (2012)
 argument; the complement as in `svd.py`.
 Domain: full column rank, real or complex, batched; smooth for the signs that the backend chose, exact at any order, for
 losses of Q2 as told. Where a column depends on those before it, to rounding, Q has no derivative: the rules raise where
-values can be looked at, and give inf or NaN elsewhere.
+values can be looked at, and give NaN elsewhere.
 """
 
 from .._lapack import qr as _backend_qr
@@ -40,23 +40,32 @@ def _forward(x, *, mode="reduced", gauge="drop"):
     return (q, r), (q, r, gauge)
 
 
-def _inverse(r):
-    """R^-1, where the columns are independent: |r_jj| is what column j adds to those before it.
+def inverse_of_independent(r, message):
+    """R^-1 of an upper triangle with independent columns: |r_jj| is what column j adds to those before it.
 
-    Rounding leaves a few eps of a dependent column, whatever its height (measured: `projector.py`).
+    Otherwise an error, ``message`` with the number of a column; NaN where values cannot be looked at. Rounding leaves a
+    few eps of a dependent column, whatever its height (measured: `projector.py`).
     """
     below = raw(r)
-    if on_host(below) and 0 not in below.shape:
-        xp = namespace(below)
-        rounding = max(10, below.shape[-1]) * eps(below) * xp.max(xp.abs(below), axis=-2)
-        dependent = xp.abs(diag_part(below)) <= rounding
+    if 0 in below.shape:
+        return r
+    xp, n = namespace(below), below.shape[-1]
+    dependent = xp.abs(diag_part(below)) <= max(10, n) * eps(below) * xp.max(xp.abs(below), axis=-2)
+    if on_host(below):
         if bool(xp.any(dependent)):
-            column = int(xp.argmax(xp.reshape(xp.astype(dependent, xp.int64), (-1,)))) % below.shape[-1]
-            raise ValueError(
-                f"qr: column {column} of x depends linearly on those before it, to rounding: Q and R have no "
-                "derivative; for the projector on the columns use projector or project, of any rank"
-            )
-    return namespace(r).linalg.inv(r)
+            first = int(xp.argmax(xp.reshape(xp.astype(dependent, xp.int64), (-1,)))) % n
+            raise ValueError(message.format(first))
+        return namespace(r).linalg.inv(r)
+    lost = xp.any(dependent, axis=-1)[..., None, None]
+    return namespace(r).where(lost, float("nan"), namespace(r).linalg.inv(r))
+
+
+def _inverse(r):
+    return inverse_of_independent(
+        r,
+        "qr: column {} of x depends linearly on those before it, to rounding: Q and R have no derivative; for the "
+        "projector on the columns use projector or project, of any rank",
+    )
 
 
 def _variation(saved, dx):

@@ -32,6 +32,7 @@ r² - s² = (r-s)(r+s).
 
 from __future__ import annotations
 
+import functools
 import math
 
 from .._xp import eps, namespace
@@ -143,8 +144,9 @@ exp = ScalarFunction("expmh", _exp, first=_exp_first, taylor=_exp_taylor)
 # power
 
 
+@functools.lru_cache(maxsize=128)  # so that its fused kernels are recorded once
 def power(p):
-    """x^p for a real exponent p."""
+    """x^p for a real exponent p, a float."""
     value_at_0 = 1.0 if p == 0 else 0.0
     slope_at_0 = math.inf if 0 < p < 1 else float(p == 1)
     second_at_0 = math.inf if p < 2 else float(p == 2)
@@ -153,7 +155,7 @@ def power(p):
     for q in range(2, TERMS + 1):
         binomials.append(binomials[-1] * (p - q) / ((q + 1) * scale))
 
-    def first(a, b):
+    def first(a, b, p):
         xp = namespace(a)
         hi, lo = descending(a, b)
         gap = hi - lo
@@ -171,26 +173,30 @@ def power(p):
         terms = polynomial(binomials, xp.where(positive, w, 1.0) ** (p - 2.0))
         return w / scale, xp.where(positive[..., None], terms, at_0)
 
-    return ScalarFunction(
+    function = ScalarFunction(
         "powmh",
         lambda x: x**p,
         first=first,
-        second=(lambda a, b, c: 0.0 * (a + b + c)) if p in (0, 1) else None,
+        second=(lambda a, b, c, p: 0.0 * (a + b + c)) if p in (0, 1) else None,
         taylor=taylor,
+        parameters=(p,),
         domain="positive" if p < 0 else "nonnegative",
     )
+    if p.is_integer():
+        function.remedy += "; for integer powers matrix_power"
+    return function
 
 
 # rectification and absolute value
 
 
-def _rectify_first(a, b, low=0.0):
+def _rectify_first(a, b, low):
     xp = namespace(a)
     hi, lo = descending(a, b)
     return xp.where(lo >= low, 1.0, xp.where(hi < low, 0.0, (hi - low) / nonzero(hi - lo)))
 
 
-def _rectify_second(a, b, c, low=0.0):
+def _rectify_second(a, b, c, low):
     xp = namespace(a)
     a, b, c = ordered(a, b, c)
     two_above = (low - c) / nonzero(a - c) / nonzero(b - c)
@@ -198,13 +204,15 @@ def _rectify_second(a, b, c, low=0.0):
     return xp.where((a < low) | (c >= low), 0.0, xp.where(b >= low, two_above, one_above))
 
 
+@functools.lru_cache(maxsize=128)
 def clamp(low):
     """max(x, low), with the derivative 1 at low."""
     return ScalarFunction(
         "clampmh",
         lambda x: namespace(x).where(x < low, low, x),
-        first=lambda a, b: _rectify_first(a, b, low),
-        second=lambda a, b, c: _rectify_second(a, b, c, low),
+        first=_rectify_first,
+        second=_rectify_second,
+        parameters=(low,),
         kink=low,
     )
 
@@ -212,13 +220,14 @@ def clamp(low):
 def _absolute_first(a, b):
     xp = namespace(a)
     hi, lo = descending(a, b)
-    return xp.where(hi == lo, xp.sign(hi), (xp.abs(hi) - xp.abs(lo)) / nonzero(hi - lo))
+    sign = xp.where(hi > 0.0, 1.0, xp.where(hi < 0.0, -1.0, hi))
+    return xp.where(hi == lo, sign, (xp.abs(hi) - xp.abs(lo)) / nonzero(hi - lo))
 
 
 absolute = ScalarFunction(
     "absmh",
     lambda x: namespace(x).abs(x),
     first=_absolute_first,
-    second=lambda a, b, c: _rectify_second(a, b, c) + _rectify_second(-a, -b, -c),
+    second=lambda a, b, c: _rectify_second(a, b, c, 0.0) + _rectify_second(-a, -b, -c, 0.0),
     kink=0.0,
 )

@@ -112,7 +112,7 @@ def _lyapunov_forward(s, g, *, iterations, precision=None):
 
 def _lyapunov_ds(saved, ds):
     s, y, how = saved
-    product = sym(ds) @ y
+    product = products(how["precision"])(sym(ds), y)
     return -lyapunov(s, product + H(product), **how)
 
 
@@ -123,7 +123,7 @@ def _lyapunov_dg(saved, dg):
 
 def _lyapunov_sbar(saved, ybar):
     s, y, how = saved
-    product = lyapunov(s, ybar, **how) @ y
+    product = products(how["precision"])(lyapunov(s, ybar, **how), y)
     return -(product + H(product))
 
 
@@ -158,8 +158,9 @@ def _root_forward(x, *, iterations, precision=None):
 def root_variation(saved, dx):
     """dS and dW of any algorithm that has S and W; ``saved`` ends with how to solve Lyapunov equations."""
     s, w, how = saved
+    times = products(how["precision"])
     ds = lyapunov(s, dx, **how)
-    return ds, -(w @ ds @ w)
+    return ds, -times(times(w, ds), w)
 
 
 def root_adjoint(saved, sbar, wbar):
@@ -167,7 +168,8 @@ def root_adjoint(saved, sbar, wbar):
     s, w, how = saved
     g = sbar
     if wbar is not None:
-        g = -(w @ sym(wbar) @ w)
+        times = products(how["precision"])
+        g = -times(times(w, sym(wbar)), w)
         g = g if sbar is None else sbar + g
     return lyapunov(s, g, **how)
 
