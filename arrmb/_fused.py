@@ -37,7 +37,8 @@ def _kernel(name, function, xp):
     @cupy.fuse(kernel_name=name)
     def kernel(*variables):
         for variable in variables:
-            NAMESPACES[type(variable)] = xp
+            if not isinstance(variable, float):  # a parameter, where another function is recorded
+                NAMESPACES[type(variable)] = xp
         return function(*variables)
 
     return kernel

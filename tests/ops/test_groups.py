@@ -107,6 +107,10 @@ def test_zero_is_a_group_of_sign():
 @pytest.mark.parametrize("dtype, offset", [("float64", 1e-16), ("float32", 1e-8)])
 def test_eigenvalue_on_a_bound(backend, dtype, offset):
     x = backend.put(np.stack([np.eye(3), np.diag([1.0, 2.0 + offset, 3.0])]), dtype)
+    if backend.name == "cupy":  # which looks at no values
+        y = backend.get(linalg.window_projector(x, 0.5, 2.0))
+        assert np.all(y[0] == np.eye(3)) and np.all(np.isnan(y[1]))
+        return
     with pytest.raises(ValueError, match=r"window_projector: an eigenvalue lies on a bound, 0\.5 or 2, to rounding"):
         linalg.window_projector(x, 0.5, 2.0)
     x = backend.put(np.zeros((2, 2)), dtype)

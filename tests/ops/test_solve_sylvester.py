@@ -86,6 +86,8 @@ def test_spectra_on_both_sides(backend, way):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("spectrum", [[-1.0, 2.0, 3.0], [-1.0 + 1e-15, 2.0, 3.0]])
 def test_singular_equation(backend, way, spectrum):
+    if backend.name == "cupy" and way == "schur":
+        pytest.skip("SciPy's solver is for arrays on the host")
     d = Draw(2)
     args = [backend.put(v, "float64") for v in (d.hermitian([1.0, 5.0, 6.0]), d.hermitian(spectrum), d.normal(3, 3))]
     if backend.name == "cupy":
