@@ -17,7 +17,7 @@ in `projector`; along others sign jumps, and has none.
 """
 
 from .._xp import namespace, on_host
-from .divided import nonzero, recursion
+from .divided import nonzero, recursion, sign_of
 from .gauge import rounding
 
 
@@ -107,7 +107,7 @@ class Sign(Groups):
         return xp.where(xp.abs(w) <= rounding(w), 0.0, w) if w.shape[-1] else w
 
     def values(self, w):
-        return namespace(w).sign(w)
+        return sign_of(w)
 
 
 sign = Sign()

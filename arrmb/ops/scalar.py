@@ -36,7 +36,7 @@ import functools
 import math
 
 from .._xp import eps, namespace
-from .divided import TERMS, descending, nonzero, ordered, polynomial
+from .divided import TERMS, descending, nonzero, ordered, polynomial, sign_of
 from .kernel import ScalarFunction, UserFunction
 from .sigmoids import softplus, tanh
 
@@ -220,8 +220,7 @@ def clamp(low):
 def _absolute_first(a, b):
     xp = namespace(a)
     hi, lo = descending(a, b)
-    sign = xp.where(hi > 0.0, 1.0, xp.where(hi < 0.0, -1.0, hi))
-    return xp.where(hi == lo, sign, (xp.abs(hi) - xp.abs(lo)) / nonzero(hi - lo))
+    return xp.where(hi == lo, sign_of(hi), (xp.abs(hi) - xp.abs(lo)) / nonzero(hi - lo))
 
 
 absolute = ScalarFunction(

@@ -49,7 +49,7 @@ class Between(Groups):
 
     def values(self, w):
         xp = namespace(w)
-        return xp.sign(w) * self._weights(xp.flip(w, axis=-1)[..., : self.count], xp.abs(w))
+        return divided.sign_of(w) * self._weights(xp.flip(w, axis=-1)[..., : self.count], xp.abs(w))
 
     def _weights(self, s, at):
         """f' at the sizes ``at``, for the descending singular values ``s``."""
@@ -114,10 +114,10 @@ class OddPower:
         return xp.where(x == 0.0, 0.0, factor * xp.where(x == 0.0, 1.0, xp.abs(x)) ** q)
 
     def _f(self, x):
-        return namespace(x).sign(x) * self._scaled(x, self.p, self.p - 1.0)
+        return divided.sign_of(x) * self._scaled(x, self.p, self.p - 1.0)
 
     def _d2f(self, x):
-        return namespace(x).sign(x) * self._scaled(x, self.p * (self.p - 1.0) * (self.p - 2.0), self.p - 3.0)
+        return divided.sign_of(x) * self._scaled(x, self.p * (self.p - 1.0) * (self.p - 2.0), self.p - 3.0)
 
     def _divided(self, a, b):
         xp = namespace(a)
@@ -128,7 +128,8 @@ class OddPower:
         same = self._power.divided(xp.where(zero, 1.0, size_a), xp.where(zero, 1.0, size_b))
         q = self.p - 1.0
         opposite = (self._scaled(a, 1.0, q) + self._scaled(b, 1.0, q)) / xp.where(zero, 1.0, both)
-        return xp.where(zero, self._slope, self.p * xp.where(xp.sign(a) * xp.sign(b) > 0.0, same, opposite))
+        one_side = ((a > 0.0) & (b > 0.0)) | ((a < 0.0) & (b < 0.0))
+        return xp.where(zero, self._slope, self.p * xp.where(one_side, same, opposite))
 
 
 def _forward(x, *, kernel):
