@@ -1,6 +1,6 @@
 """Elementwise functions as one kernel of a GPU, where CuPy would launch one for each operation.
 
-JAX and PyTorch fuse by themselves, under `jax.jit` and `torch.compile`.
+JAX fuses by itself, under `jax.jit`.
 """
 
 import functools
@@ -26,7 +26,8 @@ def fused(name, function, *parameters):
             return function(*arrays, *parameters)
         if not kernels:
             kernels.append(_kernel(name, function, namespace(arrays[0])))
-        return kernels[0](*arrays, *parameters)
+        number = arrays[0].dtype.type  # CuPy 13 on NumPy 2 takes a Python float for one of double precision
+        return kernels[0](*arrays, *map(number, parameters))
 
     return call
 
@@ -37,8 +38,7 @@ def _kernel(name, function, xp):
     @cupy.fuse(kernel_name=name)
     def kernel(*variables):
         for variable in variables:
-            if not isinstance(variable, float):  # a parameter, where another function is recorded
-                NAMESPACES[type(variable)] = xp
+            NAMESPACES[type(variable)] = xp
         return function(*variables)
 
     return kernel

@@ -7,7 +7,6 @@ NumPy. What a backend has not got raises, with the remedy.
 from __future__ import annotations
 
 import functools
-import warnings
 
 from . import _batched, _threads
 from ._xp import H, backend_of, device, diag_part, embed_diag, is_complex, is_traced, known, namespace, on_host, sym
@@ -246,8 +245,11 @@ def lu(x):
         return tuple(xp.linalg.lu(x))
     *batch, m, n = x.shape
     if backend == "jax":
-        from jax.scipy.linalg import lu as factorize
+        import jax
 
+        factorize = jax.scipy.linalg.lu
+        for _ in batch:  # it takes single matrices
+            factorize = jax.vmap(factorize)
         return tuple(factorize(x))
     if 0 in x.shape:  # SciPy's P has another shape
         where = {"dtype": x.dtype, "device": device(x)}
@@ -258,9 +260,7 @@ def lu(x):
             return tuple([xp.stack(parts) for parts in zip(*[lu(x[i, ...]) for i in range(batch[0])])])
         from cupyx.scipy.linalg import lu as factorize
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of a pivot that is 0, of which other backends say nothing
-            p, lower, upper = factorize(x, check_finite=False)
+        p, lower, upper = factorize(x, check_finite=False)
         return xp.astype(p, x.dtype), lower, upper
     try:
         from scipy.linalg import lu as factorize

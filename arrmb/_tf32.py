@@ -11,7 +11,8 @@ are worth about one of float32:
 
 It is a permission, as PyTorch's and JAX's own settings are: where there are no such tensor cores (GPUs before compute
 capability 8.0), and in another dtype, products are what they always are. JAX does not say what its GPU can do: an older
-one gets the three products. JAX's own default on a GPU is TF32, so that "tf32" is the same there.
+one gets the three products. JAX's own default on a GPU is TF32, so that "tf32" is the same there. On PyTorch it is for
+eager execution: a compiler may contract the splitting below.
 
 The figures above are those of rounding to nearest. Tensor cores also cut off the sums inside them, by an amount that is
 not documented: `benchmarks/tf32.py` has a simulation of that, too.
@@ -37,14 +38,14 @@ def products(precision):
 
 
 def _product(precision, a, b):
-    product = _tf32_product(a, b)
-    if product is None:
+    multiply = _tf32_product(a, b)
+    if multiply is None:
         return a @ b
     if precision == "tf32":
-        return product(a, b)
+        return multiply(a, b)
     a1 = _leading(a)
     b1 = a1 if b is a else _leading(b)
-    return product(a1, b1) + (product(a1, b - b1) + product(a - a1, b1))
+    return multiply(a1, b1) + (multiply(a1, b - b1) + multiply(a - a1, b1))
 
 
 def _leading(a):
@@ -128,17 +129,19 @@ def _torch_mode():
     import torch
 
     setting = torch.backends.cuda.matmul
-    with _LOCK:
-        before = _running[0] if _running else setting.fp32_precision
-        _running.append(before)
-        if before != "tf32":
-            setting.allow_tf32 = True  # sets both of PyTorch's interfaces, which must not contradict each other
+    before = None
     try:
+        with _LOCK:
+            before = _running[0] if _running else setting.fp32_precision
+            _running.append(before)
+            if before != "tf32":
+                setting.allow_tf32 = True  # sets both of PyTorch's interfaces, which must not contradict each other
         yield
     finally:
         with _LOCK:
-            _running.pop()
-            if not _running and before != "tf32":
+            if before is not None:
+                _running.pop()
+            if before not in (None, "tf32") and not _running:
                 setting.allow_tf32 = False
-                # what is as in `torch.backends` goes on to follow it
-                setting.fp32_precision = "none" if before == torch.backends.fp32_precision else before
+                # what is as its parent is (cuDNN's has the same) is taken to follow it, and goes on to
+                setting.fp32_precision = "none" if before == torch.backends.cudnn.fp32_precision else before

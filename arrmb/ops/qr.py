@@ -27,7 +27,7 @@ values can be looked at, and give NaN elsewhere.
 
 from .._lapack import qr as _backend_qr
 from .._threads import over_batch
-from .._xp import H, diag_part, eps, is_traced, known, namespace, on_host, raw
+from .._xp import H, diag_part, eps, eye_like, is_traced, known, namespace, on_host, raw
 from ..tape.core import Op
 from .cholesky import lower_half
 
@@ -56,8 +56,8 @@ def inverse_of_independent(r, message):
             first = int(xp.argmax(xp.reshape(xp.astype(dependent, xp.int64), (-1,)))) % n
             raise ValueError(message.format(first))
         return namespace(r).linalg.inv(r)
-    lost = xp.any(dependent, axis=-1)[..., None, None]
-    return namespace(r).where(lost, float("nan"), namespace(r).linalg.inv(r))
+    lost, xp = xp.any(dependent, axis=-1)[..., None, None], namespace(r)
+    return xp.where(lost, float("nan"), xp.linalg.inv(xp.where(lost, eye_like(r), r)))  # PyTorch's inv would raise
 
 
 def _inverse(r):

@@ -36,8 +36,10 @@ class TracedNamespace:
         self.linalg = linalg
         self.special = types.SimpleNamespace(**{n: _lifting(getattr(special, n)) for n in special.__all__})
         if hasattr(raw, "fft"):
-            there = _on_device if backend_of(raw) == "cupy" else lambda function: function
-            of_no_array = {name: _below(there(getattr(raw.fft, name))) for name in ("fftfreq", "rfftfreq")}
+            of_no_array = {name: getattr(raw.fft, name) for name in ("fftfreq", "rfftfreq")}
+            if backend_of(raw) == "cupy":
+                of_no_array = {name: _on_device(function) for name, function in of_no_array.items()}
+            of_no_array = {name: _below(function) for name, function in of_no_array.items()}
             self.fft = types.SimpleNamespace(**{name: getattr(fft, name) for name in fft.__all__}, **of_no_array)
 
     def __repr__(self):

@@ -111,6 +111,7 @@ def test_matrices_without_entries(backend, shape):
     assert [v.shape for v in arrmb.jvp(lu, (x,), (x,))[1]] == [v.shape for v in y]
 
 
+@pytest.mark.filterwarnings("ignore:Diagonal number 2 is exactly zero:RuntimeWarning")  # CuPy says so, the others not
 def test_dependent_columns_have_no_derivative(backend):
     a = Draw(6, batch=(2,)).normal(4, 3)
     a[1, :, 1] = 2.0 * a[1, :, 0]
@@ -132,3 +133,29 @@ def test_scipy_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.linalg", None)
     with pytest.raises(ImportError, match=r"lu: needs SciPy: pip install 'arrmb\[scipy\]'"):
         lu(np.eye(2))
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")  # PyTorch's vmap, of its own LU
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_dependent_columns_where_values_cannot_be_looked_at(framework):
+    module = pytest.importorskip(framework, reason=f"{framework} is not installed")
+    a = Draw(4).normal(2, 4, 3)
+    a[1, :, 1] = 0.0  # an inverse of R does not exist, to the last bit
+    x = (module.asarray if framework == "torch" else module.numpy.asarray)(a)
+
+    def gradient(x):
+        y, pullback = arrmb.vjp(lu, x)
+        return pullback(y)[0]
+
+    found = np.asarray((module.func.vmap if framework == "torch" else module.vmap)(gradient)(x))
+    assert np.all(np.isfinite(found[0])) and np.all(np.isnan(found[1]))
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 4), (2, 3, 3, 3)])
+def test_batches_in_jax(shape):
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    a = Draw(5).normal(*shape).astype(np.float32)
+    for run in (arrmb.linalg.lu, jax.jit(arrmb.linalg.lu)):
+        p, lower, upper = map(np.asarray, run(jax.numpy.asarray(a)))
+        np.testing.assert_allclose(p @ lower @ upper, a, atol=1e-6)
+        assert p.shape == (*shape[:-1], shape[-2])

@@ -110,3 +110,18 @@ def test_matrices_without_entries(backend, shape, mode):
     y, pullback = arrmb.vjp(lambda x: qr(x, mode=mode), x)
     assert pullback(y)[0].shape == shape
     assert [v.shape for v in arrmb.jvp(lambda x: qr(x, mode=mode), (x,), (x,))[1]] == [v.shape for v in y]
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_dependent_columns_where_values_cannot_be_looked_at(framework):
+    module = pytest.importorskip(framework, reason=f"{framework} is not installed")
+    a = Draw(4).normal(2, 5, 3)
+    a[1, :, 1] = 0.0  # an inverse of R does not exist, to the last bit
+    x = (module.asarray if framework == "torch" else module.numpy.asarray)(a)
+
+    def gradient(x):
+        y, pullback = arrmb.vjp(qr, x)
+        return pullback(y)[0]
+
+    found = np.asarray((module.func.vmap if framework == "torch" else module.vmap)(gradient)(x))
+    assert np.all(np.isfinite(found[0])) and np.all(np.isnan(found[1]))
