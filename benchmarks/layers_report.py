@@ -61,10 +61,23 @@ def machine(options):
 
 def _processor():
     try:
-        text = pathlib.Path("/proc/cpuinfo").read_text()
-        return re.sub(r"\((R|TM)\)", "", re.search(r"model name\s*:\s*(.*)", text)[1]).strip()
+        return processor_name(pathlib.Path("/proc/cpuinfo").read_text())
     except (OSError, TypeError):
         return platform.processor() or platform.machine()
+
+
+def processor_name(cpuinfo):
+    """The name in the text of /proc/cpuinfo; for AMD with the generation, of which a virtual machine's says nothing."""
+
+    def number(key):
+        return int(re.search(rf"^{key}\s*:\s*(\d+)", cpuinfo, re.MULTILINE)[1])
+
+    name = re.sub(r"\((R|TM)\)", "", re.search(r"model name\s*:\s*(.*)", cpuinfo)[1]).strip()
+    if "AuthenticAMD" not in cpuinfo or number("cpu family") not in (25, 26):
+        return name
+    model = number("model")
+    zen = 5 if number("cpu family") == 26 else 4 if 0x10 <= model < 0x20 or model >= 0x60 else 3
+    return f"{name}, Zen {zen}"
 
 
 def _gpu():

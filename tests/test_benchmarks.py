@@ -274,3 +274,19 @@ def test_the_guard_sees_a_slower_library(monkeypatch, tmp_path, capsys):
 
 def test_versions_are_those_of_the_libraries(sessions):
     assert sessions["arrmb"].lib.version == f"{arrmb.__version__} on NumPy {np.__version__}"
+
+
+@pytest.mark.parametrize(
+    "vendor, family, model, name, expected",
+    [
+        ("AuthenticAMD", 26, 2, "AMD EPYC", "AMD EPYC, Zen 5"),
+        ("AuthenticAMD", 25, 17, "AMD EPYC", "AMD EPYC, Zen 4"),
+        ("AuthenticAMD", 25, 1, "AMD EPYC", "AMD EPYC, Zen 3"),
+        ("AuthenticAMD", 23, 49, "AMD EPYC 7742", "AMD EPYC 7742"),
+        ("GenuineIntel", 6, 143, "Intel(R) Xeon(R) Processor", "Intel Xeon Processor"),
+    ],
+)
+def test_name_of_the_processor(vendor, family, model, name, expected):
+    """A virtual machine says "AMD EPYC" of processors of several generations, whose ratios differ."""
+    text = f"vendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: {name}\nstepping\t: 1\n"
+    assert layers_report.processor_name(text) == expected
