@@ -5,6 +5,7 @@ import pytest
 
 import arrmb
 from arrmb._xp import H
+from arrmb.ops.lu import lu
 from arrmb.ops.qr import qr
 from arrmb.testing import Draw
 
@@ -112,15 +113,17 @@ def test_matrices_without_entries(backend, shape, mode):
     assert [v.shape for v in arrmb.jvp(lambda x: qr(x, mode=mode), (x,), (x,))[1]] == [v.shape for v in y]
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")  # PyTorch's vmap, of its own LU
 @pytest.mark.parametrize("framework", ["torch", "jax"])
-def test_dependent_columns_where_values_cannot_be_looked_at(framework):
+@pytest.mark.parametrize("op", [qr, lu], ids=["qr", "lu"])
+def test_dependent_columns_where_values_cannot_be_looked_at(op, framework):
     module = pytest.importorskip(framework, reason=f"{framework} is not installed")
     a = Draw(4).normal(2, 5, 3)
     a[1, :, 1] = 0.0  # an inverse of R does not exist, to the last bit
     x = (module.asarray if framework == "torch" else module.numpy.asarray)(a)
 
     def gradient(x):
-        y, pullback = arrmb.vjp(qr, x)
+        y, pullback = arrmb.vjp(op, x)
         return pullback(y)[0]
 
     found = np.asarray((module.func.vmap if framework == "torch" else module.vmap)(gradient)(x))
