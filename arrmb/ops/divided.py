@@ -51,7 +51,7 @@ def nonzero(x):
 
 
 def sign_of(x):
-    """-1, 0 or 1, or NaN, entrywise. That of array-api-compat makes a GPU wait."""
+    """-1, 0 or 1, or NaN, entrywise, of a raw array. That of array-api-compat makes a GPU wait."""
     xp = namespace(x)
     return xp.where(x > 0.0, 1.0, xp.where(x < 0.0, -1.0, x))
 

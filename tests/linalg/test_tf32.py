@@ -111,6 +111,15 @@ def test_second_derivatives_and_batches(tensor_cores):
         np.testing.assert_array_equal(found["newton-schulz", precision], found["newton-schulz", None])
 
 
+@pytest.fixture
+def setting():
+    """PyTorch's setting for products of float32 matrices on a GPU."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        pytest.skip("before PyTorch 2.9 arrmb never touches the setting: there is nothing to be set, or set back")
+    return torch.backends.cuda.matmul
+
+
 class OnGPU:
     """What `_tf32_product` asks of an array on an H100, of PyTorch or CuPy."""
 
@@ -139,11 +148,9 @@ def on_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "float64", "complex128"])
-def test_where_there_are_tensor_cores_in_pytorch(on_gpu, monkeypatch, dtype):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    setting = torch.backends.cuda.matmul
-    if not hasattr(setting, "fp32_precision"):
-        pytest.skip("PyTorch before 2.9 cannot tell how its setting stands, and is left alone")
+def test_where_there_are_tensor_cores_in_pytorch(setting, on_gpu, monkeypatch, dtype):
+    import torch
+
     capability = [9, 0]
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: tuple(capability))
     a = on_gpu("torch")(dtype, lambda: setting.fp32_precision)
@@ -202,11 +209,8 @@ def test_a_permission(backend, method, precision):
             np.testing.assert_array_equal(a, b)
 
 
-def test_settings_of_pytorch_are_left_as_they_were():
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    setting = torch.backends.cuda.matmul
-    if not hasattr(setting, "fp32_precision"):
-        pytest.skip("PyTorch before 2.9 cannot tell how its setting stands, and is left alone")
+def test_settings_of_pytorch_are_left_as_they_were(setting):
+    import torch
 
     def state():
         return setting.fp32_precision, setting.allow_tf32, torch.get_float32_matmul_precision()
@@ -239,11 +243,7 @@ def test_settings_of_pytorch_are_left_as_they_were():
         setting.fp32_precision = first[0]
 
 
-def test_products_of_two_threads_overlap_in_pytorch():
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    setting = torch.backends.cuda.matmul
-    if not hasattr(setting, "fp32_precision"):
-        pytest.skip("PyTorch before 2.9 cannot tell how its setting stands, and is left alone")
+def test_products_of_two_threads_overlap_in_pytorch(setting):
     before = setting.fp32_precision
     one, other = _tf32._torch_mode(), _tf32._torch_mode()
     one.__enter__()

@@ -139,7 +139,10 @@ def test_float32_with_a_large_norm_does_not_overflow_on_the_way(backend):
     x = np.array([[0.0, 1e8], [0.0, -1.0]])
     y = backend.get(expm(backend.put(x, "float32")))
     expected = [[1.0, 1e8 * (1.0 - np.exp(-1.0))], [0.0, np.exp(-1.0)]]
-    if backend.name == "cupy":  # its inverse pivots on the large entry: small errors of the norm, not of each entry
-        np.testing.assert_allclose(y, expected, atol=1e-4 * 1e8 * 2.0**-23, rtol=1e-4)
+    if backend.name == "cupy":
+        # cuSOLVER factorizes the transpose, whose large entry becomes the pivot. Such an elimination is backward stable
+        # in the norm, a few eps of ‖V - U‖, which the inverse and up to 5 squarings enlarge: 73 eps of the norm
+        # (measured), and no more is known of the entries of size 1 beside 6e7.
+        assert np.linalg.norm(y - expected) <= 500.0 * 2.0**-23 * np.linalg.norm(expected)
     else:
         np.testing.assert_allclose(y, expected, rtol=1e-6)

@@ -87,7 +87,7 @@ def test_spectra_on_both_sides(backend, way):
 @pytest.mark.parametrize("spectrum", [[-1.0, 2.0, 3.0], [-1.0 + 1e-15, 2.0, 3.0]])
 def test_singular_equation(backend, way, spectrum):
     if backend.name == "cupy" and way == "schur":
-        pytest.skip("SciPy's solver is for arrays on the host")
+        pytest.skip("SciPy's solver is for arrays on the host: `route` never chooses it for CuPy (test_routes)")
     d = Draw(2)
     args = [backend.put(v, "float64") for v in (d.hermitian([1.0, 5.0, 6.0]), d.hermitian(spectrum), d.normal(3, 3))]
     if backend.name == "cupy":
@@ -100,6 +100,9 @@ def test_singular_equation(backend, way, spectrum):
 def test_routes(monkeypatch):
     small, medium, large = (np.eye(n) for n in (8, 32, 40))
     assert [module.route(x, x) for x in (small, medium, large)] == ["kronecker", "schur", "schur"]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "on_host", lambda x: False)
+        assert [module.route(x, x) for x in (small, medium, large)] == ["kronecker", "kronecker", "sign"]
     monkeypatch.setattr(module, "has_scipy", lambda: False)
     assert [module.route(x, x) for x in (small, medium, large)] == ["kronecker", "kronecker", "sign"]
 
