@@ -6,7 +6,7 @@ With r = √a, s = √b, t = √c; hi, lo for the larger and the smaller of a an
     1/x           -1/(ab)                                           1/(abc)
     √x            1/(r+s)                                           -1/((r+s)(s+t)(r+t))
     1/√x          -1/(rs(r+s))                                      (r+s+t)/(rst(r+s)(s+t)(r+t))
-    log           2 log1p(g/(rs + lo))/g                            recursion; series
+    log           2 log(u)/(u-1)/(s(r+s)), u = r/s, where r >= s    recursion; series
     exp           e^hi (-expm1(-g)/g)                               recursion; series
     x^p           lo^p expm1(p log(hi/lo))/g, where |p log| <= 1    recursion; series
     max(x, low)   1, 0, or (hi-low)/(hi-lo) across low              (low-c)/((a-c)(b-c)) or (a-low)/((a-b)(a-c))
@@ -102,13 +102,13 @@ def _log_ratio(hi, lo):
 
 
 def _log_first(a, b):
-    # log(hi/lo) = 2 log1p(g/(rs + lo)), which does not overflow where hi/lo does; with halves of all, the 2 is in g
+    # u = √(hi/lo) does not overflow where hi/lo does; log(u)/(u - 1) hardly depends on u near 1, so that the rounding
+    # of u does not matter there. No log1p: NumPy has vector code for it with AVX-512 only
     xp = namespace(a)
-    rs = (0.5 * _sqrt(a)) * _sqrt(b)
-    a, b = 0.5 * a, 0.5 * b
-    lo = xp.minimum(a, b)
-    gap = xp.maximum(xp.abs(a - b), 0.125 * eps(a) * lo)  # less than that of two numbers that differ
-    return xp.log1p(gap / (rs + lo)) / gap
+    r, s = _sqrt(a), _sqrt(b)
+    hi, lo = descending(r, s)
+    u, negligible = hi / lo, eps(a) ** 3  # at u = 1 it makes the 1 that is the limit of the first factor
+    return (xp.log(u) + negligible) / ((u - 1.0) + negligible) / ((0.5 * r + 0.5 * s) * lo)
 
 
 def _log_taylor(w):
