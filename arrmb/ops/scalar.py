@@ -107,8 +107,9 @@ def _log_first(a, b):
     xp = namespace(a)
     r, s = _sqrt(a), _sqrt(b)
     hi, lo = descending(r, s)
-    u, negligible = hi / lo, eps(a) ** 3  # at u = 1 it makes the 1 that is the limit of the first factor
-    return (xp.log(u) + negligible) / ((u - 1.0) + negligible) / ((0.5 * r + 0.5 * s) * lo)
+    u, least = hi / lo, 0.5 * eps(a)  # less than both terms unless u = 1, where their quotient is 1
+    quotient = xp.maximum(xp.log(u), least) / xp.maximum(u - 1.0, least)
+    return quotient / ((0.5 * r + 0.5 * s) * lo)
 
 
 def _log_taylor(w):
