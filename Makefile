@@ -19,7 +19,7 @@ help:
 	@echo "make test-chainer  run Chainer's tests with Chainer as it was published, on NumPy 1.26 (part of make test)"
 	@echo "make test-paths  run the tests of the computations on each of NumPy's fast paths (part of make test)"
 	@echo "make lint    check the style"
-	@echo "make bench   time everything against its peers; writes benchmarks/RESULTS.md (about 90 minutes)"
+	@echo "make bench   time everything against its peers; writes benchmarks/RESULTS.md (about 100 minutes)"
 	@echo "make bench-quick  fail if arrmb has become slower relative to a peer (under a minute)"
 	@echo "make exactness  measure gradients against the peers' and 90 digits; writes docs/exactness.md"
 	@echo "make clean   remove .venv, out and caches"
