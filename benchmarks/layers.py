@@ -1,7 +1,7 @@
 """Time and memory of the structured layers and matrix functions, beside the peers and beside the floor.
 
     python benchmarks/layers.py --cases "pooling, log" --sizes 16x196x128 --dtypes float32     # seconds: while working
-    python benchmarks/layers.py --write                       # everything: RESULTS.md, JSON, plot (`make bench`)
+    python benchmarks/layers.py --write                       # everything: RESULTS.md, JSON, plot (as `make bench`)
     python benchmarks/layers.py --quick                       # fails if arrmb falls behind (`make bench-quick`)
 
 Each library runs in a process of its own, with its number of threads; they take turns, in rounds, so that whatever

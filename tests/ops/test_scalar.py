@@ -88,13 +88,14 @@ def near_and_far(scale, gaps):
         yield scale, scale * (1 + gap), 1e-4 * scale
 
 
-# 3 and 100 units: see the docstring of scalar.py.
+# 3, 8.5 and 100 eps: see the docstring of scalar.py.
 
 
 @pytest.mark.parametrize("dtype, scales", [("float64", (1e-12, 0.7, 1e12)), ("float32", (1e-5, 0.7, 1e5))])
 @pytest.mark.parametrize("name", POSITIVE)
 def test_differences_of_functions_of_positive_numbers(name, dtype, scales):
     kernel, f = POSITIVE[name]
+    bound = 8.5 if (name, dtype) == ("log", "float32") else 3.0
     gaps = GAPS if dtype == "float64" else GAPS[2:-1:2]
     limit = {"float64": 1e30, "float32": 1e4 if name == "power 7.0" else 1e7}[dtype]  # beyond, f is not representable
     for scale in scales:
@@ -102,7 +103,7 @@ def test_differences_of_functions_of_positive_numbers(name, dtype, scales):
             if not 1.0 / limit < min(points) <= max(points) < limit:
                 continue
             first, second = errors(kernel, f, points, dtype)
-            assert first <= 3.0 and second <= 100.0, (points, first, second)
+            assert first <= bound and second <= 100.0, (points, first, second)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
