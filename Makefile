@@ -57,8 +57,10 @@ test: .venv/test lint test-chainer test-paths
 	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal
 
 # NumPy's fast paths: threads for every batch, however small; and none of them.
+# Scalar functions and their differences take neither of them.
 COMPUTATIONS := $(addprefix tests/,ops linalg layers $(addprefix test_,$(addsuffix .py,\
-	batched exactness hessian higher_order registry sparse threads ties transforms)))
+	batched exactness hessian higher_order registry sparse threads ties transforms))) \
+	$(addprefix --ignore tests/ops/test_,scalar.py divided.py)
 
 test-paths: .venv/test
 	for paths in threads plain; do \
