@@ -15,11 +15,11 @@ BUILD_CHAINER = "setuptools<81" wheel && $(1) $(INSTALL) --no-build-isolation $(
 
 help:
 	@echo "make demo    run both examples; the pictures are in out/ (under 4 minutes)"
-	@echo "make test    run all tests (about 10 minutes on two cores)"
+	@echo "make test    run all tests (10 to 25 minutes on two cores)"
 	@echo "make test-chainer  run Chainer's tests with Chainer as it was published, on NumPy 1.26 (part of make test)"
 	@echo "make test-paths  run the tests of the computations on each of NumPy's fast paths (part of make test)"
 	@echo "make lint    check the style"
-	@echo "make bench   time everything against its peers; writes benchmarks/RESULTS.md (about 100 minutes)"
+	@echo "make bench   time everything against its peers; writes benchmarks/RESULTS.md (about two hours)"
 	@echo "make bench-quick  fail if arrmb has become slower relative to a peer (under a minute)"
 	@echo "make exactness  measure gradients against the peers' and 90 digits; writes docs/exactness.md"
 	@echo "make clean   remove .venv, out and caches"
@@ -57,10 +57,10 @@ test: .venv/test lint test-chainer test-paths
 	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal
 
 # NumPy's fast paths: threads for every batch, however small; and none of them.
-# Scalar functions and their differences take neither of them.
-COMPUTATIONS := $(addprefix tests/,ops linalg layers $(addprefix test_,$(addsuffix .py,\
-	batched exactness hessian higher_order registry sparse threads ties transforms))) \
-	$(addprefix --ignore tests/ops/test_,scalar.py divided.py)
+# Left out is what they have no bearing on, among it scalar functions and their divided differences.
+COMPUTATIONS := tests/ops tests/linalg tests/layers \
+	$(patsubst %,tests/test_%.py,batched exactness hessian higher_order registry sparse threads ties transforms) \
+	--ignore tests/ops/test_scalar.py --ignore tests/ops/test_divided.py
 
 test-paths: .venv/test
 	for paths in threads plain; do \

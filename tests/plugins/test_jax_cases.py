@@ -128,9 +128,9 @@ def test_every_order_of_modes(name):
 def test_check_grads(name):
     """JAX's own check, to the accuracy of its differences (of differences, at the second order).
 
-    Of the second order the reverse mode of the reverse mode: its forward mode is in `test_compiled_and_batched`, both
-    modes of the forward mode in `test_every_order_of_modes`. Of `logm`, whose Hessian takes minutes to compile, the
-    first order.
+    Of the second order it takes the reverse mode of the reverse mode. `test_compiled_and_batched` takes the forward
+    mode of it, and `test_every_order_of_modes` for a few functions both modes of the forward mode. Of `logm`, whose
+    Hessian takes minutes to compile, the first order.
     """
     problem = Problem(name)
     x = [jnp.asarray(a) for a in problem.x]
