@@ -4,7 +4,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0  # `make test TORCH=` leaves PyTorch out; its tests then skip
 CHAINER ?= chainer==7.8.1  # `make test CHAINER=` leaves Chainer out
 BIN := .venv/bin
-INSTALL := -m pip install --quiet --disable-pip-version-check
+# Python compiles a module when it is first imported: to compile all of PyTorch's and JAX's doubles the time to install.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 PIP := $(BIN)/python $(INSTALL)
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
@@ -57,10 +58,10 @@ test: .venv/test lint test-chainer test-paths
 	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal
 
 # NumPy's fast paths: threads for every batch, however small; and none of them.
-# Left out is what they have no bearing on, among it scalar functions and their divided differences.
+# Left out is what they have no bearing on, among it scalar functions, their divided differences, and TF32.
 COMPUTATIONS := tests/ops tests/linalg tests/layers \
 	$(patsubst %,tests/test_%.py,batched exactness hessian higher_order registry sparse threads ties transforms) \
-	--ignore tests/ops/test_scalar.py --ignore tests/ops/test_divided.py
+	$(patsubst %,--ignore tests/%.py,ops/test_scalar ops/test_divided linalg/test_tf32)
 
 test-paths: .venv/test
 	for paths in threads plain; do \

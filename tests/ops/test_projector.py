@@ -46,7 +46,7 @@ def test_projector(check):
     check(projector, lambda d: (d.normal(6, 3),), reference=_projector, at=[lambda d, f=f: (f(d),) for f in AT])
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (7, 2), (3, 49, 16), (2, 196, 64), (300, 5), (1, 4100, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (7, 2), (3, 49, 16), (2, 196, 64), (300, 5), (1, 1100, 3)], ids=str)
 def test_projector_is_hermitian_to_the_bit(check, shape):
     x = np.random.default_rng(0).standard_normal(shape)
     if check.dtype.startswith("complex"):
