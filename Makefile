@@ -16,7 +16,7 @@ BUILD_CHAINER = "setuptools<81" wheel && $(1) $(INSTALL) --no-build-isolation $(
 
 help:
 	@echo "make demo    run both examples; the pictures are in out/ (under 4 minutes)"
-	@echo "make test    run all tests (10 to 25 minutes on two cores)"
+	@echo "make test    run all tests (about a quarter of an hour on two cores)"
 	@echo "make test-chainer  run Chainer's tests with Chainer as it was published, on NumPy 1.26 (part of make test)"
 	@echo "make test-paths  run the tests of the computations on each of NumPy's fast paths (part of make test)"
 	@echo "make lint    check the style"
