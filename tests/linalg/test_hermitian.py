@@ -67,7 +67,11 @@ def test_svd_function(values, shape, is_complex):
 
 
 @pytest.mark.parametrize(
-    "shape, values, dtype", [[(5, 3), (1.0, 1.0, 0.5), "float64"], [(3, 4), (1.0, 0.0, 0.0), "complex128"]]
+    "shape, values, dtype",
+    [
+        ((5, 3), (1.0, 1.0, 0.5), "float64"),
+        ((3, 4), (1.0, 0.0, 0.0), "complex128"),
+    ],
 )
 def test_svd_function_on_each_backend(backend, shape, values, dtype):
     x = backend.put(Draw(4, dtype == "complex128").with_singular_values(*shape, values), dtype)

@@ -8,8 +8,8 @@ import pytest
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 
-# XLA's former code generator compiles in two thirds of the time; the passes before it are the same. It has to be chosen
-# before the first array is made, and an XLA that does not know the option ends the process.
+# XLA's former code generator compiles in two thirds of the time (`benchmarks/plugin_checks.py jax` takes XLA as it is).
+# It has to be chosen before the first array is made, and an XLA that does not know the option ends the process.
 if jax.__version_info__[:2] == (0, 10):
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
