@@ -58,7 +58,7 @@ test: .venv/test lint test-chainer test-paths
 	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal
 
 # NumPy's fast paths: threads for every batch, however small; and none of them.
-# Left out is what they have no bearing on, among it scalar functions, their divided differences, and TF32.
+# Left out is what they have no bearing on, among it scalar functions, their divided differences, and TF32 (a GPU's).
 COMPUTATIONS := tests/ops tests/linalg tests/layers \
 	$(patsubst %,tests/test_%.py,batched exactness hessian higher_order registry sparse threads ties transforms) \
 	$(patsubst %,--ignore tests/%.py,ops/test_scalar ops/test_divided linalg/test_tf32)
